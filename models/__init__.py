@@ -41,9 +41,9 @@ def create(name: str) -> nn.Module:
 
     Raises `models.zoo.UnknownModel` for a name that the zoo does not have.
     """
-    from models import zoo
+    from models.zoo import architecture
 
-    return zoo.architecture(name).network()
+    return architecture(name).network()
 
 
 def segmenter(
@@ -56,6 +56,6 @@ def segmenter(
     which is of use to tests alone. Raises `models.zoo.UnknownModel`, `models.checkpoints.
     CheckpointError`, and TypeError for an option that the system does not have.
     """
-    from models import zoo
+    from models.zoo import architecture
 
-    return zoo.architecture(name).segmenter(weights=weights, device=device, **options)
+    return architecture(name).segmenter(weights=weights, device=device, **options)
