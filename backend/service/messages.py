@@ -36,6 +36,8 @@ class SegmentRequest:
     and negative clicks apart: `prompt.clicks` then holds the positives in their order, then the
     negatives in theirs, and the service restores the true order from earlier requests.
     `model` names an architecture, with or without `@weights`; None is the default model.
+    `priority` is 0 for a person who waits and higher for work that can wait (batch predictions):
+    the lower number goes first. `deadline_seconds` shortens the settings' deadline, never extends.
     """
 
     image: bytes
@@ -45,6 +47,7 @@ class SegmentRequest:
     ordered: bool = True
     deadline_seconds: float | None = None
     request_id: str = field(default_factory=new_request_id)
+    priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,3 +68,26 @@ class Answer:
     score: float | None
     remembered: int
     milliseconds: float
+
+
+@dataclass(frozen=True)
+class ModelOffer:
+    """A model served here: its name as settings give it, and its version id once known.
+
+    `loaded` says whether the network is in memory; `prompts` which of "clicks", "box",
+    "scribbles", "mask" it takes; `problem` why it cannot answer, as a sentence, if it cannot.
+    """
+
+    name: str
+    version: str | None
+    loaded: bool
+    prompts: tuple[str, ...]
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Whether clicks can be answered, and what stands in the way: sentences for a person."""
+
+    ready: bool
+    problems: tuple[str, ...] = ()
