@@ -98,6 +98,12 @@ class Settings(BaseSettings):
         None, description="Label Studio's media directory, where this machine can read it."
     )
 
+    cvat_version: str | None = Field(
+        None,
+        pattern=r"^\d+\.\d+",
+        description="CVAT's version where its calls do not tell it, as before 2.4: 2.2, say.",
+    )
+
     prepared_cache_bytes: int = Field(
         512 * MEGABYTE, ge=0, description="Budget of prepared pictures kept by a worker."
     )
