@@ -77,6 +77,12 @@ class NotFound(MaskloopError):
     code = "not_found"
 
 
+class MethodNotAllowed(MaskloopError):
+    """The address exists, but not for this method."""
+
+    code = "method_not_allowed"
+
+
 class UnknownModelName(NotFound):
     """A model that does not exist or is not served here."""
 
@@ -138,6 +144,7 @@ HTTP_STATUS: dict[str, int] = {
     "forbidden": 403,
     "not_found": 404,
     "unknown_model": 404,
+    "method_not_allowed": 405,
     "superseded": 409,
     "busy": 503,
     "deadline_exceeded": 504,

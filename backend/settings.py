@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     """The backend's configuration. Fields are documented by their `description`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", populate_by_name=True
     )
 
     data_dir: Path = Field(
@@ -65,7 +65,9 @@ class Settings(BaseSettings):
     )
 
     api_key: SecretStr | None = Field(
-        None, description="Demanded from every caller but CVAT's own routes and health checks."
+        None,
+        min_length=1,
+        description="Demanded from every caller but CVAT's own routes and health checks.",
     )
     no_auth: bool = Field(
         False, description="Answer other machines than this one without an API key."

@@ -1,0 +1,139 @@
+"""Who may call, how much they may send, and one line in the log for each call.
+
+A caller on this machine needs no key as long as none is set. With `MASKLOOP_API_KEY` set every
+caller shows it, as `Authorization: Bearer KEY`, as `X-API-Key: KEY` or as the password of basic
+authentication. CVAT sends no credentials, so its routes are open to whomever the network lets
+through, once the server has been opened to other machines on purpose.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import json
+import logging
+import re
+import time
+
+import flask
+
+from backend.errors import Forbidden, Unauthorized
+from backend.http_errors import body_too_large, request_id
+from backend.service.messages import new_request_id
+from backend.settings import Settings
+
+log = logging.getLogger(__name__)
+
+HEALTH = frozenset({("GET", "/"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/health")})
+"""What anybody may ask: it tells nothing that is worth a key."""
+
+CVAT = frozenset({("POST", "/"), ("GET", "/api/functions"), ("POST", "/api/function_invocations")})
+CVAT_FUNCTION = "/api/functions/"
+
+HOW = (
+    "send it as `Authorization: Bearer KEY`, as `X-API-Key: KEY` or as the password of basic "
+    "authentication"
+)
+CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def register(app: flask.Flask, settings: Settings) -> None:
+    """Check every request to `app` before anything of it is read, and log it when it is answered."""
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
+
+    @app.before_request
+    def admit() -> None:
+        flask.g.started = time.monotonic()
+        sent = flask.request.headers.get("X-Request-Id", "")
+        flask.g.request_id = sent if CLIENT_ID.fullmatch(sent) else new_request_id()
+        check(flask.request, settings)
+        if (flask.request.content_length or 0) > settings.max_body_bytes:
+            raise body_too_large(settings.max_body_bytes)
+
+    @app.after_request
+    def note(response: flask.Response) -> flask.Response:
+        response.headers["X-Request-Id"] = request_id()
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        log.info("%s", _line(flask.request, response))
+        return response
+
+    if settings.api_key or settings.no_auth:
+        log.warning(
+            "CVAT sends no credentials: POST /, /api/functions and /api/function_invocations answer "
+            "every machine that reaches this port; let the network keep out the others"
+        )
+
+
+def check(request: flask.Request, settings: Settings) -> None:
+    """Let the request pass, or raise Unauthorized (no key, a wrong one) or Forbidden."""
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        raise Forbidden("a web page of another site may not call this server from a browser")
+    method = "GET" if request.method == "HEAD" else request.method
+    if (method, request.path) in HEALTH:
+        return
+    opened = settings.api_key is not None or settings.no_auth
+    if not opened:
+        if not from_this_machine(request):
+            raise Forbidden(
+                "this server answers only the machine it runs on; set MASKLOOP_API_KEY and start "
+                "it again, or start it with --no-auth"
+            )
+        return
+    if settings.api_key is None or _is_cvat(method, request.path):
+        return
+    key = _key(request)
+    if key is None:
+        raise Unauthorized(f"this address needs the API key; {HOW}")
+    if not hmac.compare_digest(key.encode(), settings.api_key.get_secret_value().encode()):
+        raise Unauthorized(f"the API key is not the one in MASKLOOP_API_KEY; {HOW}")
+
+
+def from_this_machine(request: flask.Request) -> bool:
+    """Whether the caller is on loopback, and no proxy there speaks for somebody else."""
+    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+        return False
+    return is_loopback(request.remote_addr or "")
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address or host name means this machine and nothing else."""
+    if address == "localhost":
+        return True
+    try:
+        ip = ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return False
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return (mapped or ip).is_loopback
+
+
+def _is_cvat(method: str, path: str) -> bool:
+    return (method, path) in CVAT or (method == "GET" and path.startswith(CVAT_FUNCTION))
+
+
+def _key(request: flask.Request) -> str | None:
+    """The key that the caller shows, wherever it is."""
+    shown = request.authorization
+    if shown is not None and shown.type == "bearer":
+        return shown.token
+    if shown is not None and shown.type == "basic":
+        return shown.password
+    return request.headers.get("X-API-Key")
+
+
+def _line(request: flask.Request, response: flask.Response) -> str:
+    """One call as JSON: neither body nor query nor credentials, which may hold secrets."""
+    return json.dumps(
+        {
+            "request_id": request_id(),
+            "peer": request.remote_addr,
+            "method": request.method,
+            "path": request.path,
+            "status": response.status_code,
+            "milliseconds": round((time.monotonic() - flask.g.started) * 1000, 1),
+            "received": request.content_length,
+            "sent": response.content_length,
+            "agent": request.headers.get("User-Agent"),
+        }
+    )
