@@ -7,6 +7,7 @@ evaluation (Sofiiuk et al., 2021), so numbers are comparable with published ones
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import scipy.io
+import scipy.io.matlab
 
 from backend.errors import InvalidImage, InvalidRequest
 from backend.evaluation.datasets import BACKGROUND, IGNORE, OBJECT, DataSet, Labels, Sample
@@ -32,6 +34,17 @@ Bool = npt.NDArray[np.bool_]
 
 VOC_VOID_GREY = 220
 """Grey value of PascalVOC's void colour (224, 224, 192)."""
+
+UNREADABLE_MATLAB = (
+    scipy.io.matlab.MatReadError,
+    NotImplementedError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    zlib.error,
+)
+"""What SciPy raises for a file that is damaged, of another kind, or without instances."""
 
 DEPTH = 2
 """How far below a given folder a set is looked for: archives often add a folder or two."""
@@ -142,7 +155,7 @@ def _read_sbd(root: Path) -> list[Sample]:
 def _sbd_instances(path: Path) -> npt.NDArray[np.int32]:
     try:
         instances = scipy.io.loadmat(str(path))["GTinst"][0][0][0]
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+    except UNREADABLE_MATLAB as error:
         raise InvalidImage(f"{path}: not a readable SBD instance file ({error!r})") from error
     return np.asarray(instances, np.int32)
 

@@ -41,6 +41,12 @@ def over_limit(noc: Sequence[int], most: int) -> int:
     return sum(count >= most for count in noc)
 
 
+def unreached(objects: Sequence[Sequence[float]], target: float) -> int:
+    """Objects that never had an IoU of `target`."""
+    best = [np.float32(max(ious)) for ious in objects]
+    return sum(bool(value < np.float32(target)) for value in best)
+
+
 def carried(ious: Sequence[float], clicks: int) -> list[float]:
     """`ious` made `clicks` long by its last value: the annotator was content and stopped."""
     return [*ious[:clicks], *[ious[-1]] * (clicks - len(ious))]

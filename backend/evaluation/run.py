@@ -52,15 +52,15 @@ class ObjectRecord:
 
     `answers` are the IoUs after each prompt: first that of the box alone, where one was given,
     then one per click. `mask` is the last one. Seconds are the segmenter's own: `prepare_seconds`
-    is 0 where the picture was prepared for an earlier object; `segment_seconds` has one value per
-    prompt.
+    is None where the picture was prepared for an earlier object; `segment_seconds` has one value
+    per prompt.
     """
 
     sample: Sample
     prompt: Prompt
     answers: tuple[float, ...]
     mask: Mask
-    prepare_seconds: float
+    prepare_seconds: float | None
     segment_seconds: tuple[float, ...]
 
     @property
@@ -93,10 +93,10 @@ class Desk:
         self._picture: str | None = None
         self._prepared: Prepared | None = None
 
-    def prepare(self, sample: Sample) -> tuple[Prepared, float]:
-        """The sample's picture, prepared, and the seconds that it took just now."""
+    def prepare(self, sample: Sample) -> tuple[Prepared, float | None]:
+        """The sample's picture, prepared, and the seconds it took if it was not there yet."""
         if self._prepared is not None and self._picture == sample.picture:
-            return self._prepared, 0.0
+            return self._prepared, None
         self._prepared = None
         image = sample.read_image()
         start = self.clock()

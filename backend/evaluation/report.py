@@ -1,0 +1,62 @@
+"""The report of an evaluation: a table for the terminal, a JSON file, lists of objects."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from backend.evaluation.run import Evaluation
+from backend.evaluation.summary import NOC_TARGETS, NOF_TARGETS, Summary
+
+SHOWN_CLICKS = (1, 2, 3, 5, 10, 20)
+"""Clicks whose mean IoU the table shows; JSON has all."""
+
+
+def table(summaries: Mapping[str, Summary]) -> Table:
+    """One row a set: NoC, NoF, mean IoU after some clicks, seconds per click."""
+    most = max(summary.protocol.clicks for summary in summaries.values())
+    shown = sorted({click for click in SHOWN_CLICKS if click <= most} | {most})
+    with_box = any(summary.box_iou is not None for summary in summaries.values())
+    grid = Table()
+    grid.add_column("set")
+    grid.add_column("objects", justify="right")
+    heads = [f"NoC@{target}" for target in NOC_TARGETS]
+    heads += [f"NoF@{target}" for target in NOF_TARGETS]
+    heads += ["IoU box"] * with_box + [f"IoU {click}" for click in shown] + ["s/click"]
+    for head in heads:
+        grid.add_column(head, justify="right")
+    for name, summary in summaries.items():
+        cells = [f"{summary.noc[target]:.2f}" for target in NOC_TARGETS]
+        cells += [str(summary.nof[target]) for target in NOF_TARGETS]
+        cells += ["" if summary.box_iou is None else f"{summary.box_iou:.3f}"] * with_box
+        cells += [f"{summary.miou[click - 1]:.3f}" for click in shown]
+        grid.add_row(name, str(summary.objects), *cells, f"{summary.timing.per_click:.3f}")
+    return grid
+
+
+def as_json(summaries: Mapping[str, Summary], **shared: Any) -> dict[str, dict[str, Any]]:
+    """One entry a set; `shared` (model, machine, ...) is repeated in every entry."""
+    return {name: {**summary.as_json(), **shared} for name, summary in summaries.items()}
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write `document` with its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def write_objects(path: Path, evaluation: Evaluation) -> None:
+    """One line an object: its key, the IoU of the box if given and after every click made."""
+    first = evaluation.records[0].first
+    last = evaluation.protocol.clicks
+    heads = ["box"] * (first == 0) + [f"click {click}" for click in range(1, last + 1)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["object", *heads])
+        for record in evaluation.records:
+            writer.writerow([record.sample.key, *(f"{value:.4f}" for value in record.answers)])

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.errors import InvalidImage
+from backend.evaluation.datasets import DataSet, Labels, Sample
+from backend.evaluation.metrics import iou
+from backend.evaluation.run import Protocol, bounding_box, evaluate
+from models.prompts import Prompt
+from models.segmenter import Image, replay
+from tests.backend.evaluation.synthetic import RegionGrower, picture
+
+
+def dataset(*pairs: tuple[Image, Labels]) -> DataSet:
+    samples = tuple(
+        Sample(f"o{index}", f"p{index}", lambda image=image: image, lambda labels=labels: labels)
+        for index, (image, labels) in enumerate(pairs)
+    )
+    return DataSet("set", "packed", Path(), samples)
+
+
+def ticks(seconds: Sequence[float]) -> list[float]:
+    """Readings of a clock between which these seconds pass in turn."""
+    return [0.0, *itertools.accumulate(seconds)]
+
+
+def test_clicks_find_both_parts_of_an_object() -> None:
+    result = evaluate(RegionGrower(), dataset(picture()), Protocol(clicks=4))
+    (record,) = result.records
+    assert [click.positive for click in record.prompt.clicks[:2]] == [True, True]
+    assert record.answers[0] < 0.75
+    assert record.answers[1] > 0.95
+    assert record.answers[-1] == iou(picture()[1], record.mask.full)
+    assert (result.version, result.settings) == (RegionGrower.version, RegionGrower.settings)
+
+
+def test_every_click_continues_from_the_state_before() -> None:
+    segmenter = RegionGrower()
+    evaluate(segmenter, dataset(picture()), Protocol(clicks=5))
+    assert (segmenter.prepared, segmenter.continued) == (1, 4)
+
+
+def test_answers_are_those_of_replaying_the_clicks() -> None:
+    image, labels = picture(hidden=True)
+    for protocol in (Protocol(clicks=5), Protocol(clicks=5, box=True)):
+        (record,) = evaluate(RegionGrower(), dataset((image, labels)), protocol).records
+        segmenter = RegionGrower()
+        replayed = replay(segmenter, segmenter.prepare(image), record.prompt)
+        assert [iou(labels, result.mask) for result in replayed] == list(record.answers)
+
+
+def test_all_clicks_are_made_unless_told_to_stop() -> None:
+    (record,) = evaluate(RegionGrower(), dataset(picture()), Protocol(clicks=6)).records
+    assert len(record.answers) == len(record.prompt.clicks) == len(record.segment_seconds) == 6
+
+
+def test_until_stops_at_the_first_good_answer() -> None:
+    protocol = Protocol(clicks=6, until=0.9)
+    (record,) = evaluate(RegionGrower(), dataset(picture()), protocol).records
+    assert len(record.answers) == 2
+    assert record.answers[0] < 0.9 <= record.answers[1]
+
+
+def test_box_comes_before_the_clicks() -> None:
+    image, labels = picture()
+    protocol = Protocol(clicks=2, box=True)
+    (record,) = evaluate(RegionGrower(), dataset((image, labels)), protocol).records
+    assert record.prompt.box == bounding_box(labels)
+    assert len(record.answers) == 3
+    assert record.answers[0] > 0.95
+
+
+def test_good_box_needs_no_click() -> None:
+    protocol = Protocol(clicks=5, box=True, until=0.9)
+    (record,) = evaluate(RegionGrower(), dataset(picture()), protocol).records
+    assert record.prompt.clicks == ()
+    assert len(record.answers) == 1
+
+
+def test_bounding_box_is_tight_half_open_and_without_ignored_pixels() -> None:
+    labels = np.zeros((10, 12), np.int8)
+    labels[2:9, 1:11] = -1
+    labels[3:6, 4:9] = 1
+    assert bounding_box(labels) == (4.0, 3.0, 9.0, 6.0)
+
+
+def test_objects_of_one_picture_share_its_preparation() -> None:
+    image, labels = picture()
+    samples = tuple(
+        Sample(key, "one", lambda: image, lambda part=part: (labels > 0) & part)
+        for key, part in (
+            ("disk", np.arange(64) < 36),
+            ("bar", np.arange(64) >= 36),
+        )
+    )
+    segmenter = RegionGrower()
+    result = evaluate(segmenter, DataSet("set", "packed", Path(), samples), Protocol(clicks=1))
+    assert segmenter.prepared == 1
+    assert [record.prepare_seconds is None for record in result.records] == [False, True]
+    assert [record.answers[0] > 0.9 for record in result.records] == [True, True]
+
+
+def test_seconds_are_those_of_the_segmenter() -> None:
+    passing = [5.0, 9.0, 0.25, 9.0, 0.5]
+    clock = iter(ticks(passing))
+    protocol = Protocol(clicks=2)
+    (record,) = evaluate(
+        RegionGrower(), dataset(picture()), protocol, clock=lambda: next(clock)
+    ).records
+    assert record.prepare_seconds == 5.0
+    assert record.segment_seconds == (0.25, 0.5)
+
+
+def test_ground_truth_without_an_object_is_skipped_and_named() -> None:
+    image, labels = picture()
+    calls = []
+    result = evaluate(
+        RegionGrower(),
+        dataset((image, labels * 0), (image, labels)),
+        Protocol(clicks=1),
+        progress=lambda: calls.append(1),
+    )
+    assert result.skipped == ("o0",)
+    assert [record.sample.key for record in result.records] == ["o1"]
+    assert len(calls) == 2
+
+
+def test_mask_of_another_size_is_refused() -> None:
+    image, labels = picture()
+    with pytest.raises(InvalidImage, match=r"p0 is \(48, 64\) .* \(47, 64\)"):
+        evaluate(RegionGrower(), dataset((image, labels[1:])))
+
+
+def test_random_clicks_follow_seed_and_key() -> None:
+    def clicked(seed: int) -> list[Prompt]:
+        protocol = Protocol(clicks=3, random_clicks=True, seed=seed)
+        sets = dataset(picture(hidden=True), picture(hidden=True))
+        return [record.prompt for record in evaluate(RegionGrower(), sets, protocol).records]
+
+    first, second = clicked(1)
+    assert first != second
+    assert [first, second] == clicked(1)
+    assert [first, second] != clicked(2)
+
+
+def test_random_clicker_leaves_a_perfect_mask_alone() -> None:
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[4:12, 4:12] = 200
+    labels = (image[..., 0] > 0).astype(np.int8)
+    image[4, 4] = image[4, 11] = image[11, 4] = image[11, 11] = 0
+    labels[image[..., 0] == 0] = 0
+    protocol = Protocol(clicks=5, random_clicks=True)
+    (record,) = evaluate(RegionGrower(), dataset((image, labels)), protocol).records
+    assert record.answers == (1.0,)
