@@ -28,7 +28,7 @@ MARKERS = "os^Dv<>P"
 
 def write_plot(path: Path, summaries: Mapping[str, Summary], title: str) -> None:
     """Write the plot as PNG. A box that came before the clicks is the point at 0."""
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.add_subplot()
     for index, (name, summary) in enumerate(summaries.items()):
         before = [] if summary.box_iou is None else [summary.box_iou]
@@ -42,6 +42,7 @@ def write_plot(path: Path, summaries: Mapping[str, Summary], title: str) -> None
             label=f"{name} ({summary.objects}), NoC@90 {summary.noc[90]:.2f}",
         )
     _dress(axes, title)
+    figure.legend(loc="outside lower center", ncols=min(3, len(summaries)), frameon=False)
     figure.savefig(path, dpi=150)
 
 
@@ -50,9 +51,9 @@ def _dress(axes: Axes, title: str) -> None:
     axes.set_xlabel("clicks")
     axes.set_ylabel("mean IoU")
     axes.set_ylim(top=1.0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True, steps=[1, 2, 5, 10]))
+    axes.margins(x=0.02)
     axes.axhline(0.9, color="#999999", linewidth=1, linestyle="--", zorder=0)
     axes.grid(axis="y", color="#e5e5e5")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="lower right", frameon=True, framealpha=0.9, fontsize=9)

@@ -30,7 +30,7 @@ class RegionGrower(Segmenter):
     """
 
     version = "region-grower@none:000000000000"
-    settings = "tolerance=20"
+    settings = "tolerance=30"
 
     def __init__(self) -> None:
         self.prepared = 0
@@ -71,8 +71,8 @@ class RegionGrower(Segmenter):
 
 def _region(image: Image, seed: tuple[int, int]) -> npt.NDArray[np.bool_]:
     grown = np.zeros((image.shape[0] + 2, image.shape[1] + 2), np.uint8)
-    flags = 4 | cv2.FLOODFILL_MASK_ONLY | (255 << 8)
-    cv2.floodFill(image.copy(), grown, seed[::-1], 0, (20,) * 3, (20,) * 3, flags)
+    flags = 4 | cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY | (255 << 8)
+    cv2.floodFill(image.copy(), grown, seed[::-1], 0, (30,) * 3, (30,) * 3, flags)
     return grown[1:-1, 1:-1] > 0
 
 
@@ -81,7 +81,7 @@ def _unlike_corner(image: Image, prompt: Prompt) -> npt.NDArray[np.bool_]:
     left, top, right, bottom = (round(edge) for edge in prompt.box)
     inside = np.zeros(image.shape[:2], np.bool_)
     inside[top:bottom, left:right] = True
-    return inside & (np.abs(image.astype(int) - image[0, 0]).max(axis=2) > 20)
+    return inside & (np.abs(image.astype(int) - image[0, 0]).max(axis=2) > 30)
 
 
 def picture(
