@@ -143,11 +143,19 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir / 'maskloop.db'}"
 
 
+def variables(field: str) -> tuple[str, ...]:
+    """The environment variables that set a field, the usual one first."""
+    alias = Settings.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        return tuple(str(name) for name in alias.choices if str(name).isupper())
+    return (PREFIX + field.upper(),)
+
+
 def load(environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of this process. Raises InvalidSettings with every fault in one sentence."""
     environment = os.environ if environment is None else environment
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(n for n in environment if n.startswith(PREFIX) and n.upper() not in known)
+    known = {name for field in Settings.model_fields for name in variables(field)}
+    unknown = sorted(n for n in environment if n.startswith(PREFIX) and n not in known)
     if unknown:
         raise InvalidSettings(
             f"unknown setting {', '.join(unknown)}; `python -m backend settings` lists them all"
@@ -155,7 +163,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        faults = "; ".join(
-            f"{PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()
+        faults = (
+            f"{variables(str(fault['loc'][0]).lower())[0]}: {fault['msg']}"
+            for fault in error.errors()
         )
-        raise InvalidSettings(faults) from None
+        raise InvalidSettings("; ".join(faults)) from None
