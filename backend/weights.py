@@ -1,0 +1,231 @@
+"""The weights store: fetched once, checked, converted to safetensors, kept in the data directory.
+
+A model's weights are `weights/<architecture>@<name>.safetensors` with a small JSON record beside
+them that is written last: what has no record is not installed. Files never change in place.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from backend.errors import InvalidRequest, UnknownModelName, WeightsMissing
+from backend.settings import Settings
+from backend.weights_sources import DownloadFailed, Fetcher, Note, silent
+from models import zoo
+
+if TYPE_CHECKING:
+    from models.checkpoints import Checkpoint
+
+COMMAND = "python -m backend weights"
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledWeights:
+    """Weights in the store.
+
+    `version` is the model version id: its digits are the start of `sha256`, that of the stored
+    safetensors file, into which equal weights always convert alike. `source` is the sha256 of the
+    author's file.
+    """
+
+    path: Path
+    version: str
+    sha256: str
+    architecture: str
+    weights: str
+    size: int
+    source: str | None = None
+
+    @property
+    def model(self) -> str:
+        """`architecture@weights`."""
+        return f"{self.architecture}@{self.weights}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """One stored file compared with its record; `problem` is None where they agree."""
+
+    model: str
+    problem: str | None
+
+
+def installed(settings: Settings, model: str) -> InstalledWeights:
+    """The stored weights of `architecture` or `architecture@weights`. Does not import torch.
+
+    Without a name the default weights are meant, or the only ones there are. Raises
+    UnknownModelName, and WeightsMissing with the command to type.
+    """
+    entry, name = _parse(model)
+    if name is None:
+        own = [found for found in stored(settings) if found.architecture == entry.name]
+        names = [found.weights for found in own]
+        default = entry.weights_file().name
+        name = names[0] if len(names) == 1 and default not in names else default
+        if len(names) > 1 and default not in names:
+            choice = ", ".join(f"{entry.name}@{other}" for other in names)
+            raise WeightsMissing(
+                f"several weights of {entry.name} are installed; name one of {choice}",
+                field="model",
+            )
+    found = _record(settings, entry.name, name)
+    if found is None:
+        raise WeightsMissing(_missing(entry, name), field="model")
+    return found
+
+
+def stored(settings: Settings) -> list[InstalledWeights]:
+    """Everything in the store, by name."""
+    files = sorted(_folder(settings).glob("*@*.json"))
+    pairs = (file.stem.split("@", 1) for file in files)
+    records = (_record(settings, architecture, name) for architecture, name in pairs)
+    return [record for record in records if record is not None]
+
+
+def verify(settings: Settings) -> list[Verification]:
+    """Compare every stored file with the digest in its record."""
+    return [Verification(found.model, _problem(found)) for found in stored(settings)]
+
+
+def pull(settings: Settings, model: str, fetcher: Fetcher | None = None) -> InstalledWeights:
+    """Fetch published weights unless they are here already and intact.
+
+    Raises UnknownModelName, and WeightsMissing where no source has them.
+    """
+    fetcher = fetcher or Fetcher()
+    entry, name = _parse(model)
+    try:
+        file = entry.weights_file(name)
+    except zoo.UnknownModel as error:
+        raise UnknownModelName(str(error), field="model") from None
+    with _locked(settings, fetcher.note):
+        found = _record(settings, entry.name, file.name)
+        if found is not None and _problem(found) is None:
+            return found
+        try:
+            checkpoint = fetcher.fetch(file, _folder(settings) / "downloads")
+        except DownloadFailed as error:
+            raise WeightsMissing(
+                f"{file.file_name} could not be fetched ({error}); connect to the network, or"
+                f" bring the file from {file.url} and type: {COMMAND} add {file.file_name}"
+            ) from None
+        return _store(settings, checkpoint, file.name)
+
+
+def add(settings: Settings, path: Path, name: str | None = None) -> InstalledWeights:
+    """Store a weights file that is already on this machine, recognised by its content.
+
+    `name` is what follows the `@`; by default the published name, or one made of the file's. An
+    author's file may be given as it is. Raises InvalidRequest for what is no such file and for a
+    name that is taken by other weights.
+    """
+    from models import checkpoints
+
+    try:
+        checkpoint = checkpoints.load(path)
+        name = name or checkpoint.weights or checkpoints.name_from(path)
+    except (checkpoints.CheckpointError, OSError) as error:
+        raise InvalidRequest(str(error), field="file") from None
+    if not zoo.WEIGHTS_NAME.fullmatch(name):
+        raise InvalidRequest(
+            f"weights cannot be called {name!r}: use lower-case letters, digits, dots, dashes and"
+            " underscores",
+            field="name",
+        )
+    with _locked(settings, silent):
+        return _store(settings, checkpoint, name)
+
+
+def _parse(model: str) -> tuple[zoo.Architecture, str | None]:
+    try:
+        return zoo.parse(model)
+    except zoo.UnknownModel as error:
+        raise UnknownModelName(str(error), field="model") from None
+
+
+def _missing(entry: zoo.Architecture, name: str) -> str:
+    model = f"{entry.name}@{name}"
+    if name == entry.weights_file().name:
+        return f"the weights of {entry.name} are not installed; type: {COMMAND} pull {entry.name}"
+    if any(file.name == name for file in entry.weights):
+        return f"the weights {model} are not installed; type: {COMMAND} pull {model}"
+    return f"no weights are installed as {model}; type: {COMMAND} add FILE --name {name}"
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.data_dir / "weights"
+
+
+def _locked(settings: Settings, note: Note) -> FileLock:
+    """One process at a time changes the store; the others wait and then find the work done."""
+    _folder(settings).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(_folder(settings) / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except TimeoutError:
+        note("another process is at work on the weights; waiting for it")
+        return lock
+    lock.release()
+    return lock
+
+
+def _record(settings: Settings, architecture: str, name: str) -> InstalledWeights | None:
+    """What the record of these weights says; None where it is absent, damaged or without file."""
+    path = _folder(settings) / f"{architecture}@{name}.safetensors"
+    try:
+        record = json.loads(path.with_suffix(".json").read_text())
+        size, digest = int(record["size"]), str(record["sha256"])
+        if path.stat().st_size != size:
+            return None
+        return InstalledWeights(
+            path, str(record["version"]), digest, architecture, name, size, record["source"]
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _problem(found: InstalledWeights) -> str | None:
+    from models import checkpoints
+
+    if checkpoints.sha256(found.path) == found.sha256:
+        return None
+    return f"{found.path} has changed since it was stored; type: {COMMAND} pull {found.model}"
+
+
+def _store(settings: Settings, checkpoint: Checkpoint, name: str) -> InstalledWeights:
+    """Write safetensors and record, each by an atomic rename."""
+    from models import checkpoints
+
+    path = _folder(settings) / f"{checkpoint.architecture}@{name}.safetensors"
+    fresh = path.with_suffix(".new")
+    checkpoints.save(replace(checkpoint, weights=name), fresh)
+    # The server may run as another user than the one who fetched.
+    fresh.chmod(0o644)
+    digest = checkpoints.sha256(fresh)
+    present = _record(settings, checkpoint.architecture, name)
+    if present is not None and present.sha256 != digest and _problem(present) is None:
+        fresh.unlink()
+        raise InvalidRequest(
+            f"other weights are installed as {present.model} already; choose another name with"
+            " --name",
+            field="name",
+        )
+    fresh.replace(path)
+    record = {
+        "version": checkpoints.version_text(checkpoint.architecture, name, digest),
+        "sha256": digest,
+        "size": path.stat().st_size,
+        "source": checkpoint.source,
+    }
+    written = path.with_suffix(".record")
+    written.write_text(json.dumps(record, indent=1) + "\n")
+    written.replace(path.with_suffix(".json"))
+    found = _record(settings, checkpoint.architecture, name)
+    if found is None:
+        raise WeightsMissing(f"{path} was stored but cannot be read back; is the disk full?")
+    return found

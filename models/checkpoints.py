@@ -1,0 +1,253 @@
+"""The safe loader: weights from an author's file or from one of ours, recognised by content.
+
+An author's file is read with `torch.load(weights_only=True)` and nothing else, so it cannot run
+code; a file that would need more is refused. Files of ours are safetensors, whose header carries
+what the tensors do not say. File names and suffixes mean nothing here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from models import zoo
+
+HEADER = "maskloop"
+"""The one key of our safetensors' metadata. The library keeps several keys in no fixed order,
+and equal weights shall give equal files."""
+
+_MOBILESAM_MARKS: Mapping[str, tuple[int, ...]] = {
+    "image_encoder.patch_embed.seq.0.c.weight": (32, 3, 3, 3),
+    "image_encoder.layers.3.blocks.1.attn.attention_biases": (10, 49),
+    "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix": (2, 128),
+}
+
+
+class CheckpointError(ValueError):
+    """A file that is no weights file, is damaged, or belongs to a network that is not known."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights of one architecture.
+
+    `tensors` have the authors' names and fit the architecture's network exactly. `config` is the
+    serialised configuration of systems that keep one beside the tensors, else empty. `weights`
+    is the name after the `@` and `source` the hex sha256 of the author's file, where known.
+    """
+
+    architecture: str
+    tensors: Mapping[str, Tensor]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+    source: str | None = None
+
+
+def load(path: str | Path) -> Checkpoint:
+    """Read a weights file. Raises CheckpointError with a sentence; OSError if it cannot be opened.
+
+    Tensors are on the CPU.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start[8:9] == b"{":
+        return _checked(_from_safetensors(path), path)
+    found = _recognised(_from_torch(path), path)
+    digest = sha256(path)
+    published = zoo.architecture(found.architecture).weights
+    # A published file without a published digest can only be told by its name.
+    names = {file.sha256 or file.file_name: file.name for file in published}
+    name = names.get(digest) or names.get(path.name)
+    return _checked(Checkpoint(found.architecture, found.tensors, found.config, name, digest), path)
+
+
+def save(checkpoint: Checkpoint, path: str | Path) -> None:
+    """Write a checkpoint as safetensors. Equal checkpoints give equal bytes."""
+    header = {
+        "architecture": checkpoint.architecture,
+        "config": checkpoint.config,
+        "source": checkpoint.source,
+        "weights": checkpoint.weights,
+    }
+    tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
+    save_file(tensors, path, metadata={HEADER: json.dumps(header, sort_keys=True)})
+
+
+def sha256(path: str | Path) -> str:
+    """Hex digest of a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def version_id(architecture: str, weights: str, path: str | Path) -> str:
+    """The version id of the weights file at `path`, whose bytes are its identity."""
+    return version_text(architecture, weights, sha256(path))
+
+
+def version_text(architecture: str, weights: str, digest: str) -> str:
+    """`architecture@weights:` and the first 12 hex digits of the weights file's sha256."""
+    return f"{architecture}@{weights}:{digest[:12]}"
+
+
+def name_from(path: str | Path) -> str:
+    """A name for weights that have none, made of the name of their file."""
+    slug = re.sub(r"[^a-z0-9._-]+", "-", Path(path).stem.lower()).strip("-._")
+    return slug or "file"
+
+
+def version_of(checkpoint: Checkpoint, path: str | Path) -> str:
+    """The version id of weights loaded from `path`; unnamed ones are called after the file."""
+    return version_id(checkpoint.architecture, checkpoint.weights or name_from(path), path)
+
+
+def _from_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            header = json.loads((file.metadata() or {})[HEADER])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if header["weights"] is not None and not zoo.WEIGHTS_NAME.fullmatch(header["weights"]):
+            raise CheckpointError(f"{path.name} gives its weights no valid name in its header")
+        return Checkpoint(
+            header["architecture"], tensors, header["config"], header["weights"], header["source"]
+        )
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path.name} is a damaged safetensors file ({error}); fetch it again"
+        ) from None
+    except (KeyError, TypeError, json.JSONDecodeError):
+        raise CheckpointError(
+            f"{path.name} is a safetensors file without this program's header, so nothing says"
+            " which network it belongs to; add the author's original file instead"
+        ) from None
+
+
+def _from_torch(path: Path) -> object:
+    """What an author's file holds, if tensors and plain values are all it holds."""
+    try:
+        if _is_compressed(path):
+            raise CheckpointError(
+                f"{path.name} is a compressed archive and no PyTorch checkpoint; unpack it and"
+                " give the weights file itself"
+            )
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, CheckpointError):
+        raise
+    except Exception as error:
+        # Damaged and hostile files fail in the readers in more ways than can be listed.
+        reason = str(error).strip().split("\n", 1)[0][:200] or type(error).__name__
+        raise CheckpointError(
+            f"{path.name} cannot be read safely: it is no PyTorch checkpoint, is damaged, or"
+            f" holds more than tensors and plain values ({reason})"
+        ) from None
+
+
+def _is_compressed(path: Path) -> bool:
+    """Whether unpacking could fill the memory: PyTorch stores its tensors as they are."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist())
+
+
+def _recognised(content: object, path: Path) -> Checkpoint:
+    """The architecture that an author's file belongs to, told by its keys and shapes."""
+    if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
+        kind = "several models" if isinstance(content, list | tuple) else type(content).__name__
+        raise CheckpointError(f"{path.name} holds {kind}, not the weights of one network")
+    if {"state_dict", "config"} <= content.keys():
+        return _recognised_ritm(content["state_dict"], content["config"], path)
+    if not content or not all(isinstance(value, Tensor) for value in content.values()):
+        raise CheckpointError(
+            f"{path.name} holds neither a flat table of tensors nor the pair state_dict and"
+            f" config; its keys are {_some(content)}"
+        )
+    if all(_shape(content, name) == shape for name, shape in _MOBILESAM_MARKS.items()):
+        return Checkpoint("mobilesam", content)
+    if "image_encoder.pos_embed" in content:
+        raise CheckpointError(
+            f"{path.name} is a Segment Anything checkpoint with a ViT encoder; of that family"
+            " only MobileSAM (mobile_sam.pt) is known here"
+        )
+    raise CheckpointError(
+        f"{path.name} holds the tensors of no network that is known here; they begin with"
+        f" {_some(content)}"
+    )
+
+
+def _recognised_ritm(tensors: object, config: object, path: Path) -> Checkpoint:
+    """A file of the RITM family: its configuration says the network, and its tensors agree."""
+    from models import ritm
+
+    if not isinstance(tensors, Mapping) or not isinstance(config, Mapping):
+        raise CheckpointError(f"{path.name}: state_dict and config must both be tables")
+    if not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise CheckpointError(f"{path.name}: state_dict must hold tensors and nothing else")
+    try:
+        told = ritm.RitmConfig.from_serialized(config, tensors)
+    except ValueError as error:
+        raise CheckpointError(f"{path.name}: {error}") from None
+    for name, known in ritm.CONFIGS.items():
+        sizes = (known.kind, known.width, known.ocr_width, known.small)
+        if sizes == (told.kind, told.width, told.ocr_width, told.small):
+            return Checkpoint(name, tensors, config)
+    raise CheckpointError(
+        f"{path.name} is a RITM network of kind {told.kind} and width {told.width};"
+        f" known are {', '.join(ritm.CONFIGS)}"
+    )
+
+
+def _network(checkpoint: Checkpoint) -> nn.Module:
+    if checkpoint.config:
+        from models import ritm
+
+        config = ritm.RitmConfig.from_serialized(checkpoint.config, checkpoint.tensors)
+        return ritm.build(config)
+    return zoo.architecture(checkpoint.architecture).network()
+
+
+def _checked(checkpoint: Checkpoint, path: Path) -> Checkpoint:
+    """The checkpoint, if every tensor of its network is there, of its shape, and finite."""
+    try:
+        with torch.device("meta"):
+            expected = _network(checkpoint).state_dict()
+    except ValueError as error:
+        raise CheckpointError(f"{path.name}: {error}") from None
+    tensors = checkpoint.tensors
+    common = expected.keys() & tensors.keys()
+    wrong = {name for name in common if _kind(tensors[name]) != _kind(expected[name])}
+    missing, surplus = expected.keys() - common, tensors.keys() - common
+    if missing or surplus or wrong:
+        raise CheckpointError(
+            f"{path.name} looks like {checkpoint.architecture} but does not fit it:"
+            f" {len(missing)} tensors missing, {len(surplus)} unknown, {len(wrong)} of another"
+            f" shape or type (the first: {min(missing | surplus | wrong)})"
+        )
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{path.name} is damaged: {name} holds infinities or NaN")
+    return checkpoint
+
+
+def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
+    return tensor.shape, tensor.dtype
+
+
+def _shape(tensors: Mapping[str, Any], name: str) -> tuple[int, ...] | None:
+    tensor = tensors.get(name)
+    return tuple(tensor.shape) if isinstance(tensor, Tensor) else None
+
+
+def _some(content: Mapping[str, Any]) -> str:
+    return ", ".join(repr(name) for name in list(content)[:3]) or "none"
