@@ -1,0 +1,106 @@
+"""Where an engine's segmenters come from: the zoo, the weights store and the settings."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol
+
+import models
+from backend.errors import InvalidSettings
+from backend.settings import Settings
+from models import zoo
+from models.segmenter import Segmenter
+
+log = logging.getLogger(__name__)
+
+
+class SegmenterSource(Protocol):
+    """What an engine asks for its segmenters: the default is `ZooSegmenters`.
+
+    An engine takes any other as its argument, so that a segmenter which is in no zoo can be
+    served, and tested, like the ones that are.
+    """
+
+    def version(self, model: str) -> str:
+        """The model version id that `load` would give, found without loading anything.
+
+        Raises WeightsMissing with what to type.
+        """
+
+    def load(self, model: str) -> Segmenter:
+        """The segmenter, on its device, ready to answer. Called once per process and model."""
+
+
+class ZooSegmenters:
+    """Segmenters of the zoo with the weights in the data directory, on the configured device."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def version(self, model: str) -> str:
+        """See `SegmenterSource`."""
+        from backend import weights
+
+        return weights.installed(self._settings, model).version
+
+    def load(self, model: str) -> Segmenter:
+        """See `SegmenterSource`. Raises InvalidSettings for a device that is not there."""
+        from backend import weights
+
+        installed = weights.installed(self._settings, model)
+        architecture, _ = zoo.parse(model)
+        device = choose_device(self._settings.device)
+        if self._settings.torch_threads is not None:
+            import torch
+
+            torch.set_num_threads(self._settings.torch_threads)
+        log.info("loading %s on %s", installed.version, device)
+        return models.segmenter(
+            architecture.name,
+            weights=installed.path,
+            device=device,
+            **served_options(architecture.system, self._settings),
+        )
+
+
+def served_options(system: str, settings: Settings) -> dict[str, Any]:
+    """The options of a system's segmenters as the settings have them."""
+    if system == "MobileSAM":
+        return {"input_side": settings.mobilesam_input}
+    if system == "RITM":
+        return {"first_click_side": settings.first_click_side}
+    return {}
+
+
+def choose_device(wanted: str) -> str:
+    """The torch device for the setting `device`; `auto` is the first CUDA device, then mps, then
+    cpu. Raises InvalidSettings for one that torch does not see on this machine.
+    """
+    import torch
+
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if wanted == "auto":
+        return "cuda" if cuda else "mps" if mps else "cpu"
+    kind, _, number = wanted.partition(":")
+    if kind == "cuda" and cuda and (not number or number.isdecimal()):
+        if int(number or 0) < torch.cuda.device_count():
+            return wanted
+    elif wanted == "cpu" or (wanted == "mps" and mps):
+        return wanted
+    seen = ["cpu", *(["mps"] if mps else [])]
+    seen += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    raise InvalidSettings(
+        f"MASKLOOP_DEVICE is {wanted!r}, but torch {torch.__version__} sees {', '.join(seen)} "
+        "here; choose one of these or auto"
+    )
+
+
+def free_device_memory() -> None:
+    """Give back what torch keeps of a device's memory for later, where torch is in use at all."""
+    import gc
+    import sys
+
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
