@@ -12,14 +12,12 @@ import hmac
 import ipaddress
 import json
 import logging
-import re
 import time
 
 import flask
 
 from backend.errors import Forbidden, Unauthorized
 from backend.http_errors import body_too_large, request_id
-from backend.service.messages import new_request_id
 from backend.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -34,19 +32,16 @@ HOW = (
     "send it as `Authorization: Bearer KEY`, as `X-API-Key: KEY` or as the password of basic "
     "authentication"
 )
-CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def register(app: flask.Flask, settings: Settings) -> None:
-    """Check every request to `app` before anything of it is read, and log it when it is answered."""
+    """Check every request to `app` before it is read, and log it once it is answered."""
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
 
     @app.before_request
     def admit() -> None:
         flask.g.started = time.monotonic()
-        sent = flask.request.headers.get("X-Request-Id", "")
-        flask.g.request_id = sent if CLIENT_ID.fullmatch(sent) else new_request_id()
         check(flask.request, settings)
         if (flask.request.content_length or 0) > settings.max_body_bytes:
             raise body_too_large(settings.max_body_bytes)
@@ -60,8 +55,8 @@ def register(app: flask.Flask, settings: Settings) -> None:
 
     if settings.api_key or settings.no_auth:
         log.warning(
-            "CVAT sends no credentials: POST /, /api/functions and /api/function_invocations answer "
-            "every machine that reaches this port; let the network keep out the others"
+            "CVAT sends no credentials, so POST /, /api/functions and /api/function_invocations "
+            "answer every machine that reaches this port; let the network keep out the others"
         )
 
 
