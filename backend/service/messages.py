@@ -37,7 +37,8 @@ class SegmentRequest:
     negatives in theirs, and the service restores the true order from earlier requests.
     `model` names an architecture, with or without `@weights`; None is the default model.
     `priority` is 0 for a person who waits and higher for work that can wait (batch predictions):
-    the lower number goes first. `deadline_seconds` shortens the settings' deadline, never extends.
+    the lower number goes first. `deadline_seconds` is the caller's own limit in place of the
+    settings'.
     """
 
     image: bytes
