@@ -1,9 +1,10 @@
-"""The report of an evaluation: a table for the terminal, a JSON file, lists of objects."""
+"""The report of an evaluation: a table for the terminal, a JSON file, a folder of pictures."""
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from backend.evaluation.run import Evaluation
-from backend.evaluation.summary import NOC_TARGETS, NOF_TARGETS, Summary
+from backend.evaluation.summary import NOC_TARGETS, NOF_TARGETS, Summary, summarise
 
 SHOWN_CLICKS = (1, 2, 3, 5, 10, 20)
 """Clicks whose mean IoU the table shows; JSON has all."""
@@ -48,6 +49,22 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write `document` with its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def write_pictures(folder: Path, evaluations: Mapping[str, Evaluation]) -> None:
+    """Write `iou.png`, and for each set `worst-SET.png` and `objects-SET.csv`."""
+    from backend.evaluation.plot import write_plot
+    from backend.evaluation.sheet import write_sheet
+
+    folder.mkdir(parents=True, exist_ok=True)
+    summaries = {name: summarise(evaluation) for name, evaluation in evaluations.items()}
+    versions = {f"{summary.version}\n{summary.settings}" for summary in summaries.values()}
+    write_plot(folder / "iou.png", summaries, "\n".join(sorted(versions)))
+    for name, evaluation in evaluations.items():
+        stem = re.sub(r"[^\w.-]+", "-", name).strip("-")
+        title = f"{name}: the worst of {len(evaluation.records)}, {evaluation.version}"
+        write_sheet(folder / f"worst-{stem}.png", evaluation, title)
+        write_objects(folder / f"objects-{stem}.csv", evaluation)
 
 
 def write_objects(path: Path, evaluation: Evaluation) -> None:
