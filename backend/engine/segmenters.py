@@ -39,25 +39,25 @@ class ZooSegmenters:
 
     def version(self, model: str) -> str:
         """See `SegmenterSource`."""
-        from backend import weights
+        from backend.weights import installed
 
-        return weights.installed(self._settings, model).version
+        return installed(self._settings, model).version
 
     def load(self, model: str) -> Segmenter:
         """See `SegmenterSource`. Raises InvalidSettings for a device that is not there."""
-        from backend import weights
+        from backend.weights import installed
 
-        installed = weights.installed(self._settings, model)
+        found = installed(self._settings, model)
         architecture, _ = zoo.parse(model)
         device = choose_device(self._settings.device)
         if self._settings.torch_threads is not None:
             import torch
 
             torch.set_num_threads(self._settings.torch_threads)
-        log.info("loading %s on %s", installed.version, device)
+        log.info("loading %s on %s", found.version, device)
         return models.segmenter(
             architecture.name,
-            weights=installed.path,
+            weights=found.path,
             device=device,
             **served_options(architecture.system, self._settings),
         )
