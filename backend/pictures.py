@@ -73,12 +73,13 @@ def image_id(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def inspect(data: bytes, limits: PictureLimits) -> PictureInfo:
+def inspect(data: bytes, limits: PictureLimits, field: str = "image") -> PictureInfo:
     """Read the header of an encoded picture and hold it against the limits.
 
-    Raises BodyTooLarge, ImageTooLarge, and InvalidImage for bytes that are no picture.
+    `field` is what errors call it. Raises BodyTooLarge, ImageTooLarge, and InvalidImage for bytes
+    that are no picture.
     """
-    image = _open(data, limits)
+    image = _open(data, limits, field)
     width, height = image.size
     if _orientation(image) >= 5:
         width, height = height, width
@@ -91,7 +92,7 @@ def decode(data: bytes, limits: PictureLimits) -> npt.NDArray[np.uint8]:
 
     Raises what `inspect` raises, and InvalidImage for a picture that is truncated or damaged.
     """
-    image = _open(data, limits)
+    image = _open(data, limits, "image")
     transposition = TRANSPOSITIONS.get(_orientation(image))
     try:
         image.load()
@@ -109,39 +110,39 @@ def decode(data: bytes, limits: PictureLimits) -> npt.NDArray[np.uint8]:
         ) from error
 
 
-def _open(data: bytes, limits: PictureLimits) -> Image.Image:
+def _open(data: bytes, limits: PictureLimits, field: str) -> Image.Image:
     """The picture with its header read and checked, its pixels not yet decoded."""
     if not data:
-        raise InvalidImage("image is empty; send the bytes of a picture file", field="image")
+        raise InvalidImage(f"{field} is empty; send the bytes of a picture file", field=field)
     if len(data) > limits.max_bytes:
         raise BodyTooLarge(
-            f"image has {len(data)} bytes, more than the limit of {limits.max_bytes}; send a "
+            f"{field} has {len(data)} bytes, more than the limit of {limits.max_bytes}; send a "
             "smaller file or raise MASKLOOP_MAX_IMAGE_BYTES",
-            field="image",
+            field=field,
         )
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(str(error), limits) from error
+        raise _too_large(f"{field}: {error}", limits, field) from error
     except UnidentifiedImageError as error:
         raise InvalidImage(
-            f"image is not a picture of a known format (it starts with {data[:8]!r}); send one of "
-            f"{', '.join(FORMATS)}",
-            field="image",
+            f"{field} is not a picture of a known format (it starts with {data[:8]!r}); send one "
+            f"of {', '.join(FORMATS)}",
+            field=field,
         ) from error
     except Exception as error:  # a damaged header may raise anything
-        raise InvalidImage(f"image has a damaged header ({error})", field="image") from error
+        raise InvalidImage(f"{field} has a damaged header ({error})", field=field) from error
     width, height = image.size
     if width * height > limits.max_pixels:
-        raise _too_large(f"image has {width} x {height} pixels", limits)
+        raise _too_large(f"{field} has {width} x {height} pixels", limits, field)
     return image
 
 
-def _too_large(what: str, limits: PictureLimits) -> ImageTooLarge:
+def _too_large(what: str, limits: PictureLimits, field: str) -> ImageTooLarge:
     return ImageTooLarge(
         f"{what}, more than the limit of {limits.max_pixels}; send a smaller picture or raise "
         "MASKLOOP_MAX_PIXELS",
-        field="image",
+        field=field,
     )
 
 
