@@ -1,0 +1,69 @@
+"""The README tells the truth: settings, files, picture and commands are those of the code."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from backend.cli.settings import as_markdown
+from backend.version import VERSION
+from tests import scene
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_settings_table_is_the_settings() -> None:
+    between = re.search(r"<!-- settings: .* -->\n(.*?)<!-- end of settings -->", README, re.DOTALL)
+    assert between is not None
+    assert between[1].strip() == as_markdown()
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+)
+def test_links_lead_somewhere(name: str) -> None:
+    document = ROOT / name
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_the_licence_is_whole() -> None:
+    text = (ROOT / "LICENSE").read_text()
+    assert "Apache License" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_there_is_one_version() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
+
+
+def test_the_example_is_the_picture_that_is_drawn() -> None:
+    shipped = cv2.imread(str(ROOT / "docs" / "example.jpg"))
+    assert shipped is not None
+    drawn, mask = scene.draw()
+    assert shipped.shape == drawn.shape
+    difference = np.abs(shipped[..., ::-1].astype(float) - drawn)
+    assert difference.mean() < 4  # what JPEG costs
+    assert mask[scene.ORANGE[1], scene.ORANGE[0]]
+
+
+def test_the_readmes_clicks_are_on_and_beside_the_orange() -> None:
+    _, mask = scene.draw()
+    prompts = re.findall(r"clicks=(\[\[.*?\]\])", README)
+    clicks = re.findall(r"\[(\d+), (\d+)(, false)?\]", " ".join(prompts))
+    assert clicks
+    for x, y, beside in clicks:
+        assert mask[int(y), int(x)] == (not beside)
+    for x, y in re.findall(r"--click (\d+),(\d+)", README):
+        assert mask[int(y), int(x)]
+
+
+def test_ci_runs_the_readmes_tests() -> None:
+    assert "\n    make test\n" in README
+    assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "exec make test"
