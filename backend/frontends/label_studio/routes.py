@@ -1,0 +1,237 @@
+"""The addresses that Label Studio calls on an ML backend.
+
+Served here and not by label-studio-ml's own server, whose defects (`GET /versions` refused,
+`/predict` failing before `/setup`, webhooks lost or run twice) would reach the annotator.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import flask
+
+from backend.errors import InvalidRequest, InvalidSettings, MaskloopError, UnknownModelName
+from backend.frontends import access
+from backend.frontends.label_studio import config
+from backend.frontends.label_studio.connections import Connection, Connections, options
+from backend.frontends.label_studio.images import Images
+from backend.frontends.label_studio.policy import split
+from backend.frontends.label_studio.predictions import TOOL, Predictions
+from backend.service import Service
+from backend.settings import Settings
+from backend.store import Database, EventJournal
+
+log = logging.getLogger(__name__)
+
+ACTION_LENGTH = 64
+
+
+def blueprint(service: Service, settings: Settings) -> flask.Blueprint:
+    """All routes of the protocol. Raises InvalidSettings for an address of no use."""
+    check_address(settings)
+    journal = EventJournal(Database(settings.database))
+    protocol = Protocol(service, settings, journal)
+    routes = flask.Blueprint("label_studio", __name__)
+    for path, method, view in (
+        ("/health", "GET", protocol.health),
+        ("/setup", "POST", protocol.setup),
+        ("/predict", "POST", protocol.predict),
+        ("/webhook", "POST", protocol.webhook),
+        ("/versions", "GET", protocol.versions),
+        ("/versions", "POST", protocol.versions),
+        ("/train", "POST", protocol.train),
+        ("/job_status", "POST", protocol.job_status),
+        ("/validate", "POST", protocol.validate),
+        ("/delete", "POST", protocol.delete),
+        ("/duplicate_model", "POST", protocol.duplicate_model),
+    ):
+        name = f"{method.lower()}_{path.strip('/')}"
+        routes.add_url_rule(path, name, view, methods=[method])
+    return routes
+
+
+def check_address(settings: Settings) -> None:
+    """Raise InvalidSettings where LABEL_STUDIO_URL is no address that can be fetched from."""
+    if settings.label_studio_url:
+        try:
+            split(settings.label_studio_url)
+        except InvalidRequest:
+            raise InvalidSettings(
+                f"LABEL_STUDIO_URL is {settings.label_studio_url!r}: it must be the whole address, "
+                "such as http://label-studio:8080"
+            ) from None
+    elif settings.label_studio_api_key:
+        log.warning(
+            "LABEL_STUDIO_API_KEY is set and LABEL_STUDIO_URL is not: the token goes to no host "
+            "whose address is not configured, so it is without use"
+        )
+
+
+class Protocol:
+    """One method for each address; each takes the current request and gives its answer."""
+
+    def __init__(self, service: Service, settings: Settings, journal: EventJournal) -> None:
+        self._service = service
+        self._settings = settings
+        self._journal = journal
+        self._connections = Connections(settings.data_dir / "label_studio.json")
+        self._predictions = Predictions(service, settings, self._connections, Images(settings))
+
+    def health(self) -> flask.Response:
+        """Alive; asked with a time-out of one second."""
+        return _json({"status": "UP", "model_class": "MaskloopBackend"})
+
+    def setup(self) -> flask.Response:
+        """Remember what concerns the project, and say which model answers it.
+
+        Comes each time somebody opens the project: nothing is loaded and nothing reset.
+        """
+        body = _body()
+        project = _project(body.get("project"))
+        chosen = options(body.get("extra_params"))
+        version = self._version(chosen.get("model"))
+        connection = Connection(
+            model=chosen.get("model"),
+            scribbles=chosen.get("scribbles", True),
+            hostname=_text(body.get("hostname")),
+            token=_text(body.get("access_token")),
+            local=access.from_this_machine(flask.request),
+        )
+        self._connections.remember(project, connection)
+        _log_problems(project, body.get("schema") or "")
+        return _json({"model_version": version})
+
+    def predict(self) -> flask.Response:
+        """Masks for a click, or an entry per task where nobody has clicked."""
+        body = _body()
+        tasks = body.get("tasks")
+        if not isinstance(tasks, list):
+            raise InvalidRequest("tasks must be a list of tasks", field="tasks")
+        params = body.get("params")
+        context = params.get("context") if isinstance(params, dict) else None
+        if context is None:
+            return _json({"results": self._predictions.batch(tasks)})
+        project = _text(body.get("project"))
+        try:
+            prediction = self._predictions.interactive(
+                tasks, body.get("label_config") or "", context, project
+            )
+        except MaskloopError as error:
+            # The editor shows no message: this line is all that anybody will see of it.
+            task = tasks[0].get("id") if tasks and isinstance(tasks[0], dict) else None
+            log.warning(
+                "project %s, task %s: no mask for the click, %s: %s",
+                project,
+                task,
+                error.code,
+                error.message,
+            )
+            raise
+        return _json({"results": [prediction]})
+
+    def webhook(self) -> flask.Response:
+        """Store what happened; whatever comes of it happens later.
+
+        Label Studio waits one second, does not try again and sends no credentials, so an event
+        without the key is stored as unverified.
+        """
+        text = flask.request.get_data(cache=False).decode("utf-8", "replace")
+        action = _parsed(text).get("action")
+        if not isinstance(action, str) or not action:
+            raise InvalidRequest(
+                f"action is {action!r:.80}: it must name what happened", field="action"
+            )
+        self._store(action, text)
+        return _json({"status": "stored"}, 201)
+
+    def versions(self) -> flask.Response:
+        """The version ids of the models served here, the default one first."""
+        return _json({"versions": [each.version or each.name for each in self._service.offered()]})
+
+    def train(self) -> flask.Response:
+        """The call that older versions make instead of the webhook's START_TRAINING."""
+        text = flask.request.get_data(cache=False).decode("utf-8", "replace")
+        _parsed(text)
+        self._store("START_TRAINING", text)
+        return _json({"status": "stored"}, 201)
+
+    def job_status(self) -> flask.Response:
+        """There are no jobs to ask about: 410 means removed."""
+        _body()
+        return _json({"error": {"code": "not_found", "message": "there is no such job"}}, 410)
+
+    def validate(self) -> flask.Response:
+        """What keeps smart tools from working under a labeling configuration."""
+        found = config.problems(str(_body().get("config") or ""))
+        return _json({"valid": not found, "problems": found})
+
+    def delete(self) -> flask.Response:
+        """Forget a project."""
+        self._connections.forget(_project(_body().get("project")))
+        return _json({})
+
+    def duplicate_model(self) -> flask.Response:
+        """Give a copied project the model of the original."""
+        body = _body()
+        source = self._connections.of(_project(body.get("project_src"))).lasting
+        self._connections.remember(_project(body.get("project_dst")), source)
+        return _json({})
+
+    def _version(self, model: str | None) -> str:
+        """The version id of a model, its name as long as that is unknown."""
+        offered = self._service.offered()
+        for offer in offered:
+            if model is None or model in {offer.name, offer.name.partition("@")[0]}:
+                return offer.version or offer.name
+        raise UnknownModelName(
+            f"extra_params.model is {model!r}, which is not served here: use one of "
+            f"{', '.join(offer.name for offer in offered)}, or add it to MASKLOOP_MODELS",
+            field="extra_params",
+        )
+
+    def _store(self, action: str, text: str) -> None:
+        verified = access.verified(flask.request, self._settings)
+        self._journal.append(TOOL, action[:ACTION_LENGTH], text, verified)
+
+
+def _body() -> Mapping[str, Any]:
+    return _parsed(flask.request.get_data(cache=False).decode("utf-8", "replace"))
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+    """The JSON object in a body. Raises InvalidRequest where there is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"the request's body is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise InvalidRequest("the request's body must be a JSON object")
+    return found
+
+
+def _project(value: object) -> str:
+    if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
+        raise InvalidRequest(
+            f"project is {value!r:.80}: it must be the project's id", field="project"
+        )
+    return str(value)[:200]
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+@lru_cache(maxsize=256)
+def _log_problems(project: str, schema: str) -> None:
+    """Say once for each configuration what will not work under it."""
+    for problem in config.problems(schema):
+        log.warning("project %s: %s", project, problem)
+
+
+def _json(body: object, status: int = 200) -> flask.Response:
+    text = json.dumps(body, separators=(",", ":"))
+    return flask.Response(text, status, mimetype="application/json")
