@@ -7,7 +7,7 @@ from typing import Any
 
 import models
 from backend import weights
-from backend.engine.segmenters import choose_device, served_options
+from backend.engine.segmenters import ZooSegmenters, choose_device
 from backend.evaluation.datasets import DataSet
 from backend.settings import Settings
 from models import zoo
@@ -23,14 +23,17 @@ def load(settings: Settings, model: str, dataset: DataSet, *, faithful: bool) ->
     Raises `UnknownModelName`, `WeightsMissing` with what to type, and `InvalidSettings` for a
     device that is not there.
     """
-    installed = weights.installed(settings, model)
-    architecture = zoo.architecture(installed.architecture)
-    if faithful:
-        options = faithful_options(architecture.system, dataset)
-    else:
-        options = served_options(architecture.system, settings)
+    if not faithful:
+        return ZooSegmenters(settings).load(model)
+    found = weights.installed(settings, model)
+    architecture = zoo.architecture(found.architecture)
+    if settings.torch_threads is not None:
+        import torch
+
+        torch.set_num_threads(settings.torch_threads)
+    options = faithful_options(architecture.system, dataset)
     return models.segmenter(
-        architecture.name, weights=installed.path, device=device(settings), **options
+        architecture.name, weights=found.path, device=device(settings), **options
     )
 
 

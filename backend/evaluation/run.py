@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backend.errors import InvalidImage
+from backend.errors import InvalidImage, InvalidRequest
 from backend.evaluation.clicker import CentreClicker, Clicker, RandomClicker
 from backend.evaluation.datasets import OBJECT, DataSet, Labels, Sample
 from backend.evaluation.metrics import iou
@@ -71,7 +71,10 @@ class ObjectRecord:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The records of a set. `skipped` are keys of samples whose ground truth holds no object."""
+    """The records of a set, at least one.
+
+    `skipped` are the keys of samples whose ground truth holds no object.
+    """
 
     dataset: DataSet
     protocol: Protocol
@@ -143,7 +146,8 @@ def evaluate(
 ) -> Evaluation:
     """Click on every object of `dataset`; `progress` is called after each.
 
-    Raises `InvalidImage` for a file of the set that cannot be read.
+    Raises `InvalidImage` for a file of the set that cannot be read, and `InvalidRequest` where
+    not one ground truth holds an object.
     """
     protocol = protocol or Protocol()
     desk = Desk(segmenter, clock)
@@ -155,6 +159,8 @@ def evaluate(
         else:
             skipped.append(sample.key)
         progress()
+    if not records:
+        raise InvalidRequest(f"{dataset.root}: no ground truth of the set holds an object")
     return Evaluation(
         dataset, protocol, segmenter.version, segmenter.settings, tuple(records), tuple(skipped)
     )

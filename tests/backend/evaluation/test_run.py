@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.errors import InvalidImage
+from backend.errors import InvalidImage, InvalidRequest
 from backend.evaluation.datasets import DataSet, Labels, Sample
 from backend.evaluation.metrics import iou
 from backend.evaluation.run import Protocol, bounding_box, evaluate
@@ -128,6 +128,12 @@ def test_ground_truth_without_an_object_is_skipped_and_named() -> None:
     assert result.skipped == ("o0",)
     assert [record.sample.key for record in result.records] == ["o1"]
     assert len(calls) == 2
+
+
+def test_set_of_empty_ground_truths_is_refused() -> None:
+    image, labels = picture()
+    with pytest.raises(InvalidRequest, match="no ground truth of the set holds an object"):
+        evaluate(RegionGrower(), dataset((image, labels * 0)))
 
 
 def test_mask_of_another_size_is_refused() -> None:
