@@ -9,6 +9,9 @@ from backend.frontends.cvat import answer, protocol
 from backend.service import Answer, SegmentRequest, Service
 from backend.settings import Settings
 
+SHORTEST = 0.001
+"""Seconds that a request is given whose call has used up its time: enough to be refused."""
+
 
 def run(
     service: Service,
@@ -40,7 +43,7 @@ def _segment(
             replace(
                 request,
                 request_id=f"{request_id}-{number}",
-                deadline_seconds=max(end - time.monotonic(), 0.0),
+                deadline_seconds=max(end - time.monotonic(), SHORTEST),
             )
         )
         for number, request in enumerate(requests, start=1)

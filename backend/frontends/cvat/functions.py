@@ -40,7 +40,7 @@ def by_id(offers: Iterable[ModelOffer]) -> dict[str, ModelOffer]:
     return found
 
 
-def annotations(model: str) -> dict[str, str]:
+def annotations_of(model: str) -> dict[str, str]:
     """The annotations of the function that serves `model`, all of them text."""
     return {
         "type": "interactor",
@@ -78,7 +78,7 @@ def function(offer: ModelOffer, port: int, default: bool) -> dict[str, Any]:
     return {
         "metadata": {
             "name": function_id(offer.name),
-            "annotations": annotations(offer.name),
+            "annotations": annotations_of(offer.name),
         },
         "spec": {"description": text},
         "status": {"state": "error" if offer.problem else "ready", "httpPort": port},

@@ -50,7 +50,9 @@ def init_context(context: Any) -> None:
         raise
     service.start()
     context.user_data.maskloop = Function(service, settings)
-    context.platform.set_termination_callback(service.close)
+    register = getattr(context.platform, "set_termination_callback", None)
+    if register is not None:  # older nuclio just ends the process
+        register(service.close)
     _wait_for_model(context, service)
 
 
@@ -108,16 +110,16 @@ def _text(value: object) -> str:
 
 
 def _wait_for_model(context: Any, service: Service) -> None:
-    """Return when the default model can answer, when it cannot, or when it has had long enough."""
+    """Return when the default model is loaded, cannot be, or has had long enough."""
     end = time.monotonic() + LOADING_SECONDS
-    while not (ready := service.ready()).ready:
-        problem = service.offered()[0].problem
-        if problem or time.monotonic() > end:
-            for sentence in ready.problems or (problem or "the model is still loading",):
-                context.logger.error(f"not ready: {sentence}")
+    while not (model := service.offered()[0]).loaded:
+        readiness = service.ready()
+        if not readiness.ready or time.monotonic() > end:
+            problems = readiness.problems or (f"{model.name} is still loading",)
+            context.logger.error_with("not ready", problems=list(problems))
             return
         time.sleep(0.1)
-    context.logger.info_with("ready", model=service.offered()[0].version)
+    context.logger.info_with("ready", model=model.version)
 
 
 def _log_to_stderr(settings: Settings) -> None:

@@ -49,7 +49,7 @@ def test_two_models_under_one_id_are_refused() -> None:
 
 
 def test_annotations_read_with_cvats_own_rules() -> None:
-    found = functions.annotations("mobilesam")
+    found = functions.annotations_of("mobilesam")
     assert all(type(value) is str for value in found.values())
     assert found["type"] == "interactor"
     assert int(found["version"]) == 2
@@ -64,7 +64,7 @@ def test_annotations_read_with_cvats_own_rules() -> None:
 def test_a_function_has_what_cvat_reads_without_a_default() -> None:
     found = functions.function(offer("mobilesam"), 9090, default=True)
     assert found["metadata"]["name"] == "maskloop-mobilesam"
-    assert found["metadata"]["annotations"] == functions.annotations("mobilesam")
+    assert found["metadata"]["annotations"] == functions.annotations_of("mobilesam")
     assert found["spec"]["description"] == functions.description("mobilesam")
     assert found["status"] == {"state": "ready", "httpPort": 9090}
 

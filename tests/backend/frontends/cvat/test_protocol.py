@@ -134,9 +134,8 @@ def test_an_image_that_is_none_is_named(image: object) -> None:
 
 
 def test_unknown_keys_are_ignored() -> None:
-    assert prompt(
-        pos_points=[[1, 2]], mapping={"a": float("nan")}, text_prompts=["cat"], roi=9
-    ) == (Prompt((Click(1, 2),)))
+    unknown = {"mapping": {"a": float("nan")}, "text_prompts": ["cat"], "roi": 9}
+    assert prompt(pos_points=[[1, 2]], **unknown) == Prompt((Click(1, 2),))
 
 
 def test_a_threshold_is_checked_and_changes_nothing() -> None:
