@@ -11,7 +11,10 @@ FORMAT = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s"
 class _Utc(logging.Formatter):
     """Times in UTC, ISO-8601."""
 
-    converter = time.gmtime
+    @staticmethod
+    def converter(seconds: float | None) -> time.struct_time:
+        """Seconds since the epoch as UTC."""
+        return time.gmtime(seconds)
 
 
 def configure(level: str) -> None:

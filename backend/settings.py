@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(
         None,
         min_length=1,
-        description="Demanded from every caller but CVAT's own routes and health checks.",
+        description="Demanded from every caller but CVAT, webhooks and health checks.",
     )
     no_auth: bool = Field(
         False, description="Answer other machines than this one without an API key."

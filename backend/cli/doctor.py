@@ -161,7 +161,7 @@ def _redis(settings: Settings) -> str:
     place = shown(str(settings.redis_url))
     client = connect(str(settings.redis_url))
     with answering(place):
-        version = client.info("server")["redis_version"]  # type: ignore[index]
+        version = client.info("server")["redis_version"]
     client.close()
     return f"{place} answers, version {version}"
 

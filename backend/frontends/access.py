@@ -2,8 +2,9 @@
 
 A caller on this machine needs no key as long as none is set. With `MASKLOOP_API_KEY` set every
 caller shows it, as `Authorization: Bearer KEY`, as `X-API-Key: KEY` or as the password of basic
-authentication. CVAT sends no credentials, so its routes are open to whomever the network lets
-through, once the server has been opened to other machines on purpose.
+authentication. CVAT sends no credentials, nor do Label Studio's webhooks, so their routes are open
+to whomever the network lets through, once the server has been opened to other machines on purpose;
+`verified` tells an event that came with the key from one that did not.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ def register(app: flask.Flask, settings: Settings) -> None:
 
     if settings.api_key or settings.no_auth:
         log.warning(
-            "CVAT sends no credentials, so POST /, /api/functions and /api/function_invocations "
-            "answer every machine that reaches this port; let the network keep out the others"
+            "CVAT and Label Studio's webhooks send no credentials, so POST /, /api/functions, "
+            "/api/function_invocations and /webhook answer every machine that reaches this port; "
+            "let the network keep out the others"
         )
 
 
@@ -75,13 +77,20 @@ def check(request: flask.Request, settings: Settings) -> None:
                 "it again, or start it with --no-auth"
             )
         return
-    if settings.api_key is None or _is_cvat(method, request.path):
+    if verified(request, settings) or _sends_no_credentials(method, request.path):
         return
-    key = _key(request)
-    if key is None:
+    if _key(request) is None:
         raise Unauthorized(f"this address needs the API key; {HOW}")
-    if not hmac.compare_digest(key.encode(), settings.api_key.get_secret_value().encode()):
-        raise Unauthorized(f"the API key is not the one in MASKLOOP_API_KEY; {HOW}")
+    raise Unauthorized(f"the API key is not the one in MASKLOOP_API_KEY; {HOW}")
+
+
+def verified(request: flask.Request, settings: Settings) -> bool:
+    """Whether the caller shows the API key; where none is set, whoever gets in is trusted."""
+    if settings.api_key is None:
+        return True
+    key = _key(request)
+    expected = settings.api_key.get_secret_value()
+    return key is not None and hmac.compare_digest(key.encode(), expected.encode())
 
 
 def from_this_machine(request: flask.Request) -> bool:
@@ -103,8 +112,9 @@ def is_loopback(address: str) -> bool:
     return (mapped or ip).is_loopback
 
 
-def _is_cvat(method: str, path: str) -> bool:
-    return (method, path) in CVAT or (method == "GET" and path.startswith(CVAT_FUNCTION))
+def _sends_no_credentials(method: str, path: str) -> bool:
+    function = method == "GET" and path.startswith(CVAT_FUNCTION)
+    return function or (method, path) in WITHOUT_CREDENTIALS
 
 
 def _key(request: flask.Request) -> str | None:

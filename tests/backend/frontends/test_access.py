@@ -17,18 +17,19 @@ from backend.settings import Settings
 
 KEY = "corréct horse"
 OTHER_MACHINE = "192.0.2.7"
-CVAT = [
+WITHOUT_CREDENTIALS = [
     ("POST", "/"),
     ("GET", "/api/functions"),
     ("GET", "/api/functions/maskloop-mobilesam"),
     ("POST", "/api/function_invocations"),
+    ("POST", "/webhook"),
 ]
 HEALTH = [("GET", "/"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/health")]
 GUARDED = [
     ("POST", "/api/v1/segment"),
     ("GET", "/api/v1/models"),
     ("POST", "/predict"),
-    ("POST", "/webhook"),
+    ("GET", "/webhook"),
     ("POST", "/api/functions"),
     ("DELETE", "/api/functions/maskloop-mobilesam"),
     ("POST", "/healthz"),
@@ -62,13 +63,13 @@ def basic(password: str) -> str:
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
-@pytest.mark.parametrize(("method", "path"), CVAT + HEALTH + GUARDED)
+@pytest.mark.parametrize(("method", "path"), WITHOUT_CREDENTIALS + HEALTH + GUARDED)
 def test_this_machine_is_free_without_a_key(method: str, path: str, peer: str) -> None:
     assert call(app(), method, path, peer).status_code == 200
 
 
 @pytest.mark.parametrize("peer", [OTHER_MACHINE, "172.17.0.2", "2001:db8::1", "", None, "x"])
-@pytest.mark.parametrize(("method", "path"), CVAT + GUARDED)
+@pytest.mark.parametrize(("method", "path"), WITHOUT_CREDENTIALS + GUARDED)
 def test_other_machines_are_refused_without_a_key(method: str, path: str, peer: str | None) -> None:
     response = call(app(), method, path, peer)
     assert response.status_code == 403
@@ -84,7 +85,7 @@ def test_a_proxy_on_this_machine_speaks_for_others(header: str) -> None:
     assert response.status_code == 403
 
 
-@pytest.mark.parametrize(("method", "path"), CVAT + GUARDED)
+@pytest.mark.parametrize(("method", "path"), WITHOUT_CREDENTIALS + GUARDED)
 def test_no_auth_opens_everything(method: str, path: str) -> None:
     assert call(app(no_auth=True), method, path, OTHER_MACHINE).status_code == 200
 
@@ -96,8 +97,8 @@ def test_health_is_told_to_anybody(method: str, path: str, values: dict[str, obj
     assert call(app(**values), "HEAD", path, OTHER_MACHINE).status_code == 200
 
 
-@pytest.mark.parametrize(("method", "path"), CVAT)
-def test_cvat_needs_no_key_where_one_is_set(method: str, path: str) -> None:
+@pytest.mark.parametrize(("method", "path"), WITHOUT_CREDENTIALS)
+def test_who_sends_no_credentials_needs_none(method: str, path: str) -> None:
     assert call(app(api_key=KEY), method, path, OTHER_MACHINE).status_code == 200
 
 
@@ -142,6 +143,24 @@ def test_a_wrong_key_is_refused(headers: dict[str, str]) -> None:
     response = call(made, "POST", "/predict", **headers)
     assert response.status_code == 401
     assert KEY not in response.text
+
+
+@pytest.mark.parametrize(
+    ("values", "headers", "expected"),
+    [
+        ({}, {}, True),
+        ({"no_auth": True}, {}, True),
+        ({"api_key": KEY}, {}, False),
+        ({"api_key": KEY}, {"X-API-Key": "wrong"}, False),
+        ({"api_key": KEY}, {"Authorization": basic(KEY)}, True),
+    ],
+)
+def test_who_shows_the_key_is_told_from_who_does_not(
+    values: dict[str, object], headers: dict[str, str], expected: bool
+) -> None:
+    settings = Settings(**values)  # type: ignore[arg-type]
+    with flask.Flask("test").test_request_context("/webhook", method="POST", headers=headers):
+        assert access.verified(flask.request, settings) is expected
 
 
 def test_pages_of_other_sites_are_refused() -> None:
@@ -209,11 +228,11 @@ def test_requests_have_ids_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("values", [{"api_key": KEY}, {"no_auth": True}])
-def test_the_log_says_that_cvats_routes_are_open(
+def test_the_log_says_which_routes_are_open(
     values: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
     app(**values)
-    assert "POST /, /api/functions and /api/function_invocations" in caplog.text
+    assert "POST /, /api/functions, /api/function_invocations and /webhook" in caplog.text
 
 
 def test_the_log_is_silent_where_nothing_is_open(caplog: pytest.LogCaptureFixture) -> None:
