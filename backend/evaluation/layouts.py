@@ -154,7 +154,8 @@ def _read_sbd(root: Path) -> list[Sample]:
 
 def _sbd_instances(path: Path) -> npt.NDArray[np.int32]:
     try:
-        instances = scipy.io.loadmat(str(path))["GTinst"][0][0][0]
+        truth = scipy.io.loadmat(str(path))["GTinst"][0][0]
+        instances = truth["Segmentation" if truth.dtype.names else 0]
     except UNREADABLE_MATLAB as error:
         raise InvalidImage(f"{path}: not a readable SBD instance file ({error!r})") from error
     return np.asarray(instances, np.int32)

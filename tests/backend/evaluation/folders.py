@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 Pictures = Mapping[str, tuple[Array, Array]]
 """Name to (uint8 HxWx3 RGB, integer HxW of object ids, 0 background, -1 ignore)."""
 
-VOC_PALETTE = {1: (128, 0, 0), 2: (0, 128, 0), -1: (224, 224, 192)}
+VOC_PALETTE = {1: (128, 0, 0), 2: (0, 128, 0), 255: (224, 224, 192)}
 
 
 def _save(path: Path, array: Array) -> None:
@@ -80,14 +80,15 @@ def write_sbd(root: Path, pictures: Pictures) -> Path:
 
 
 def write_voc(root: Path, pictures: Pictures, listed: list[str] | None = None) -> Path:
-    """PascalVOC: instances as palette colours; val.txt only where `listed` is given."""
+    """PascalVOC: palette masks of instances; val.txt only where `listed` is given."""
     (root / "JPEGImages").mkdir(parents=True)
     for name, (image, ids) in pictures.items():
         cv2.imwrite(str(root / "JPEGImages" / f"{name}.jpg"), image[..., ::-1])
-        colours = np.zeros((*ids.shape, 3), np.uint8)
-        for id_, colour in VOC_PALETTE.items():
-            colours[ids == id_] = colour
-        _save(root / "SegmentationObject" / f"{name}.png", colours)
+        mask = PIL.Image.fromarray(np.where(ids < 0, 255, ids).astype(np.uint8)).convert("P")
+        palette = [VOC_PALETTE.get(index, (0, 0, 0)) for index in range(256)]
+        mask.putpalette([value for colour in palette for value in colour])
+        (root / "SegmentationObject").mkdir(exist_ok=True)
+        mask.save(root / "SegmentationObject" / f"{name}.png")
     if listed is not None:
         lists = root / "ImageSets" / "Segmentation"
         lists.mkdir(parents=True)
