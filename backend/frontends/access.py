@@ -26,7 +26,16 @@ log = logging.getLogger(__name__)
 HEALTH = frozenset({("GET", "/"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/health")})
 """What anybody may ask: it tells nothing that is worth a key."""
 
-CVAT = frozenset({("POST", "/"), ("GET", "/api/functions"), ("POST", "/api/function_invocations")})
+WITHOUT_CREDENTIALS = frozenset(
+    {
+        ("POST", "/"),
+        ("GET", "/api/functions"),
+        ("POST", "/api/function_invocations"),
+        ("POST", "/webhook"),
+    }
+)
+"""What CVAT calls, and Label Studio's webhook."""
+
 CVAT_FUNCTION = "/api/functions/"
 
 HOW = (
