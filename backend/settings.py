@@ -38,6 +38,19 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="SQLAlchemy address; a SQLite file in the data directory by default."
     )
+    keep_pictures: bool = Field(
+        True, description="Keep each picture that is clicked on, so that clicks can train a model."
+    )
+    pictures_url: str | None = Field(
+        None,
+        description="Where they are kept, as fsspec writes addresses; `pictures` in the data "
+        "directory by default.",
+    )
+    pictures_budget_bytes: int = Field(
+        20 * 1024 * MEGABYTE,
+        ge=0,
+        description="Bytes of kept pictures in all; beyond them new ones are not kept.",
+    )
     redis_url: str | None = Field(
         None,
         validation_alias=AliasChoices("redis_url", "REDIS_URL"),

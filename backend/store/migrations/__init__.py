@@ -1,0 +1,1 @@
+"""Alembic's migrations. Run by `Database.upgrade`, never by hand."""
