@@ -79,6 +79,7 @@ def steps(settings: Settings, host: str, port: int) -> Iterator[tuple[str, Step]
     yield "port", lambda settings: _port(settings, host, port)
     if settings.label_studio_url:
         yield "Label Studio", _label_studio
+        yield "its projects", _projects
 
 
 def _finding(name: str, step: Step, settings: Settings) -> Finding:
@@ -200,4 +201,18 @@ def _is_maskloop(host: str, port: int) -> bool:
 
 
 def _label_studio(settings: Settings) -> str:
-    raise Failed("unchecked")
+    from backend.cli.label_studio_check import reachable
+
+    return reachable(settings)
+
+
+def _projects(settings: Settings) -> str:
+    from backend.cli.label_studio_check import projects
+
+    if settings.label_studio_api_key is None:
+        raise Failed("LABEL_STUDIO_API_KEY is not set; set it to a personal access token")
+    found = projects(settings)
+    faults = [f"{title!r}: {problem}" for title, problems in found for problem in problems]
+    if faults:
+        raise Failed("; ".join(faults))
+    return f"token accepted; all {len(found)} projects can prompt and show masks"
