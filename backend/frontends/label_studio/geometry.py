@@ -45,13 +45,9 @@ def number(value: Mapping[str, Any], key: str, field: str) -> float:
 
 
 def position(x: float, y: float, size: Size) -> tuple[float, float]:
-    """Pixels of a position in percent. 100 is the last pixel's edge and falls into that pixel."""
+    """Pixels of a position in percent."""
     height, width = size
-    return _inside(x / 100 * width, width), _inside(y / 100 * height, height)
-
-
-def _inside(value: float, length: int) -> float:
-    return math.nextafter(length, 0) if value == length else value
+    return x / 100 * width, y / 100 * height
 
 
 def rectangle(value: Mapping[str, Any], size: Size, field: str) -> Box | None:

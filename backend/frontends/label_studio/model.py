@@ -92,7 +92,8 @@ class MaskloopBackend(LabelStudioMLBase):  # type: ignore[misc]
             raise InvalidRequest("fit needs the event that called for it", field="event")
         settings = self._given[0] or load()
         body = json.dumps({"action": event, **(data or {})})
-        EventJournal(Database(settings.database)).append(TOOL, event, body, False)
+        journal = EventJournal(Database(settings.database), settings.data_dir)
+        journal.append(TOOL, event, body, False)
         return {"status": "stored"}
 
     def _predictions(self) -> Predictions:

@@ -32,7 +32,7 @@ def _at_home(error: Refused, address: str, instance: Instance) -> str:
         return _forbidden(address)
     if error.status == 404:
         return _missing(address)
-    return "see Label Studio's own log"
+    return "see Label Studio's own log; a file missing on its disk is answered like this too"
 
 
 def _forbidden(address: str) -> str:

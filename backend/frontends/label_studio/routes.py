@@ -8,32 +8,47 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import flask
 
-from backend.errors import InvalidRequest, InvalidSettings, MaskloopError, UnknownModelName
+from backend.errors import (
+    BodyTooLarge,
+    InvalidRequest,
+    InvalidSettings,
+    MaskloopError,
+    UnknownModelName,
+)
 from backend.frontends import access
 from backend.frontends.label_studio import config
 from backend.frontends.label_studio.connections import Connection, Connections, options
 from backend.frontends.label_studio.images import Images
 from backend.frontends.label_studio.policy import split
 from backend.frontends.label_studio.predictions import TOOL, Predictions
+from backend.http_errors import request_id
 from backend.service import Service
 from backend.settings import Settings
 from backend.store import Database, EventJournal
 
 log = logging.getLogger(__name__)
 
-ACTION_LENGTH = 64
+ACTION = re.compile(r"[A-Za-z_]{1,64}")
+TRAIN = "START_TRAINING"
+UNVERIFIED_CHARACTERS = 16 << 20
+"""Anybody who reaches the port can send an event; a project's masks stay far below this."""
 
 
 def blueprint(service: Service, settings: Settings) -> flask.Blueprint:
     """All routes of the protocol. Raises InvalidSettings for an address of no use."""
     check_address(settings)
-    journal = EventJournal(Database(settings.database))
+    database = Database(settings.database)
+    # The first event must not wait for the tables: Label Studio gives it up after a second.
+    threading.Thread(target=_open, args=(database,), daemon=True).start()
+    journal = EventJournal(database, settings.data_dir)
     protocol = Protocol(service, settings, journal)
     routes = flask.Blueprint("label_studio", __name__)
     for path, method, view in (
@@ -52,6 +67,13 @@ def blueprint(service: Service, settings: Settings) -> flask.Blueprint:
         name = f"{method.lower()}_{path.strip('/')}"
         routes.add_url_rule(path, name, view, methods=[method])
     return routes
+
+
+def _open(database: Database) -> None:
+    try:
+        database.upgrade()
+    except Exception as error:  # the next event tries again, and has a file to fall back on
+        log.warning("the database for Label Studio's events does not open: %s", error)
 
 
 def check_address(settings: Settings) -> None:
@@ -139,12 +161,16 @@ class Protocol:
         Label Studio waits one second, does not try again and sends no credentials, so an event
         without the key is stored as unverified.
         """
-        text = flask.request.get_data(cache=False).decode("utf-8", "replace")
-        action = _parsed(text).get("action")
-        if not isinstance(action, str) or not action:
+        text = _text_body()
+        event = _parsed(text)
+        action = event.get("action")
+        if not isinstance(action, str) or not ACTION.fullmatch(action):
             raise InvalidRequest(
-                f"action is {action!r:.80}: it must name what happened", field="action"
+                f"action is {action!r:.80}: it must name what happened, as ANNOTATION_CREATED does",
+                field="action",
             )
+        if action == TRAIN:
+            return self._called_for_training(event)
         self._store(action, text)
         return _json({"status": "stored"}, 201)
 
@@ -154,10 +180,7 @@ class Protocol:
 
     def train(self) -> flask.Response:
         """The call that older versions make instead of the webhook's START_TRAINING."""
-        text = flask.request.get_data(cache=False).decode("utf-8", "replace")
-        _parsed(text)
-        self._store("START_TRAINING", text)
-        return _json({"status": "stored"}, 201)
+        return self._called_for_training(_body())
 
     def job_status(self) -> flask.Response:
         """There are no jobs to ask about: 410 means removed."""
@@ -193,13 +216,27 @@ class Protocol:
             field="extra_params",
         )
 
+    def _called_for_training(self, event: Mapping[str, Any]) -> flask.Response:
+        """The journal keeps equal events once, but each press of the button is an event."""
+        self._store(TRAIN, json.dumps({**event, "request_id": request_id()}))
+        return _json({"status": "stored"}, 201)
+
     def _store(self, action: str, text: str) -> None:
         verified = access.verified(flask.request, self._settings)
-        self._journal.append(TOOL, action[:ACTION_LENGTH], text, verified)
+        if not verified and len(text) > UNVERIFIED_CHARACTERS:
+            raise BodyTooLarge(
+                f"the event has {len(text)} characters, more than the {UNVERIFIED_CHARACTERS} that "
+                "go without the API key: add an Authorization header to the webhook's headers"
+            )
+        self._journal.append(TOOL, action, text, verified)
 
 
 def _body() -> Mapping[str, Any]:
-    return _parsed(flask.request.get_data(cache=False).decode("utf-8", "replace"))
+    return _parsed(_text_body())
+
+
+def _text_body() -> str:
+    return flask.request.get_data(cache=False).decode("utf-8", "replace")
 
 
 def _parsed(text: str) -> Mapping[str, Any]:

@@ -19,11 +19,6 @@ def box(x: float, y: float, width: float, height: float, rotation: float = 0) ->
 def test_percent_become_pixels_of_the_displayed_picture() -> None:
     assert position(25, 50, SIZE) == (50, 50)
     assert position(0, 0, SIZE) == (0, 0)
-
-
-def test_the_far_edge_belongs_to_the_last_pixel() -> None:
-    x, y = position(100, 100, SIZE)
-    assert (math.floor(x), math.floor(y)) == (199, 99)
     assert position(101, -1, SIZE) == (202, -1)
 
 
