@@ -30,8 +30,8 @@ def upgrade() -> None:
         sa.Column("order_known", sa.Boolean(), nullable=False),
         sa.Column("version", sa.Text()),
         sa.Column("remembered", sa.Integer(), nullable=False),
-        sa.Column("milliseconds", sa.Float(), nullable=False),
-        sa.Column("score", sa.Float()),
+        sa.Column("milliseconds", sa.Double(), nullable=False),
+        sa.Column("score", sa.Double()),
         sa.Column("mask", sa.LargeBinary()),
         sa.Column("mask_area", sa.Integer()),
         sa.Column("mask_digest", sa.Text()),
@@ -55,9 +55,3 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name="uq_events_digest"),
     )
     op.create_index("ix_events_processed", "events", ["processed"])
-
-
-def downgrade() -> None:
-    """Remove both tables, with all that is in them."""
-    op.drop_table("events")
-    op.drop_table("interactions")
