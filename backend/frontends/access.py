@@ -10,12 +10,15 @@ to whomever the network lets through, once the server has been opened to other m
 from __future__ import annotations
 
 import hmac
+import io
 import ipaddress
 import json
 import logging
 import time
+from typing import IO
 
 import flask
+from typing_extensions import Buffer
 
 from backend.errors import Forbidden, Unauthorized
 from backend.http_errors import body_too_large, request_id
@@ -53,8 +56,7 @@ def register(app: flask.Flask, settings: Settings) -> None:
     def admit() -> None:
         flask.g.started = time.monotonic()
         check(flask.request, settings)
-        if (flask.request.content_length or 0) > settings.max_body_bytes:
-            raise body_too_large(settings.max_body_bytes)
+        _limit(flask.request, settings.max_body_bytes)
 
     @app.after_request
     def note(response: flask.Response) -> flask.Response:
@@ -69,6 +71,37 @@ def register(app: flask.Flask, settings: Settings) -> None:
             "/api/function_invocations and /webhook answer every machine that reaches this port; "
             "let the network keep out the others"
         )
+
+
+def _limit(request: flask.Request, most: int) -> None:
+    """Refuse a body by its announced length, or have it refused while it is read."""
+    if (request.content_length or 0) > most:
+        raise body_too_large(most)
+    if request.content_length is None:
+        # Werkzeug would cut such a body off at its own limit, and say nothing.
+        request.environ["wsgi.input"] = _Counted(request.environ["wsgi.input"], most)
+        request.max_content_length = most + 1
+
+
+class _Counted(io.RawIOBase):
+    """A stream that raises BodyTooLarge at the first byte over the limit."""
+
+    def __init__(self, stream: IO[bytes], most: int) -> None:
+        self._stream = stream
+        self._most = most
+        self._left = most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._stream.read(len(view))
+        self._left -= len(data)
+        if self._left < 0:
+            raise body_too_large(self._most)
+        view[: len(data)] = data
+        return len(data)
 
 
 def check(request: flask.Request, settings: Settings) -> None:

@@ -181,16 +181,39 @@ def test_a_large_body_is_refused_by_its_announced_length() -> None:
     assert "1000 bytes" in response.json["error"]["message"]
 
 
-def test_a_large_body_is_refused_without_an_announced_length() -> None:
-    made = app(max_body_bytes=1000)
-    response = made.test_client().post(
-        "/predict",
-        input_stream=io.BytesIO(b"x" * 1001),
-        environ_overrides={"wsgi.input_terminated": True},
+class Unknown(io.RawIOBase):
+    """A body whose length nobody can tell before it ends."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        taken = self.left if size < 0 else min(size, self.left)
+        self.left -= taken
+        return b"x" * taken
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 1001, 200_000])
+def test_a_body_without_an_announced_length_is_counted(size: int) -> None:
+    response = (
+        app(max_body_bytes=1000)
+        .test_client()
+        .open(
+            "/predict",
+            method="POST",
+            headers={"Transfer-Encoding": "chunked"},
+            environ_overrides={"wsgi.input": Unknown(size), "wsgi.input_terminated": True},
+        )
     )
-    assert response.status_code == 413
     assert response.json is not None
-    assert response.json["error"]["code"] == "body_too_large"
+    if size <= 1000:
+        assert response.json == {"received": size}
+    else:
+        assert response.status_code == 413
+        assert response.json["error"]["code"] == "body_too_large"
 
 
 def test_who_may_not_call_may_not_send_either() -> None:
