@@ -106,14 +106,16 @@ class Database:
     def _new_engine(self, synchronous: str, busy_seconds: float) -> Engine:
         if self.path is None:
             try:
-                return sqlalchemy.create_engine(self.url, pool_pre_ping=True)
+                return sqlalchemy.create_engine(self.url, pool_pre_ping=True, hide_parameters=True)
             except ModuleNotFoundError as error:
                 raise InvalidSettings(
                     f"MASKLOOP_DATABASE_URL needs the package {error.name}; install it, or name "
                     "an installed driver (postgresql+DRIVER://...)"
                 ) from error
         engine = sqlalchemy.create_engine(
-            self.url, connect_args={"timeout": busy_seconds, "isolation_level": None}
+            self.url,
+            connect_args={"timeout": busy_seconds, "isolation_level": None},
+            hide_parameters=True,
         )
         event.listen(engine, "connect", _prepared_for(synchronous))
         event.listen(engine, "begin", _begin_immediately)
