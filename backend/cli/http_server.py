@@ -6,11 +6,13 @@ import errno
 import socket
 import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 APP_LOAD_ERROR: int = Arbiter.APP_LOAD_ERROR
@@ -35,6 +37,14 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
             return super().handle(conn)
         finally:
             timer.cancel()
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """Exit at once, without gunicorn's call to the thread pool.
+
+        A signal arrives at any moment: while the pool is taking a request the call would wait for
+        a lock that the interrupted code holds, for ever.
+        """
+        Worker.handle_quit(self, sig, frame)
 
 
 def _stop_reading(sock: socket.socket) -> None:
