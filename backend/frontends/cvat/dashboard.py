@@ -27,6 +27,11 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 def blueprint(service: Service, settings: Settings) -> flask.Blueprint:
     """CVAT's routes over `service`."""
     routes = flask.Blueprint("cvat", __name__)
+    if len(settings.offered_models) > 1:
+        log.info(
+            "CVAT reaches models other than %s only with CVAT_NUCLIO_INVOKE_METHOD=dashboard",
+            settings.model,
+        )
 
     @routes.post("/")
     def invoke_default() -> flask.Response:

@@ -10,7 +10,6 @@ is the model's knowledge, and CVAT's own page never sends one.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 import math
@@ -81,8 +80,8 @@ def _image(value: object) -> bytes:
     if any(space in value for space in "\n\r\t "):
         value = "".join(value.split())
     try:
-        return base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
+        return binascii.a2b_base64(value + "=" * (-len(value) % 4), strict_mode=True)
+    except ValueError as error:
         raise InvalidRequest(
             f"image is no base64 ({error}); send the picture file in standard base64",
             field="image",

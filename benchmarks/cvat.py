@@ -1,0 +1,211 @@
+"""Milliseconds of a click through CVAT's function, from the request's body to the answer's text.
+
+    python -m benchmarks.cvat [--pictures N] [--clicks N] [--cvat VERSION]
+
+Inline and through RQ (a redis-server and a worker process are started), for the first click on a
+picture and for the ones that follow, with the default model. Every picture is new to the server.
+The body is read and parsed as behind nuclio; HTTP itself is not in the numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import nuclio_sdk
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from backend.evaluation import machine
+from backend.frontends.cvat import nuclio
+from backend.settings import load
+
+PICTURE = Path(__file__).parents[1] / "docs" / "example.jpg"
+OBJECT = (0.40, 0.59)
+"""Where the orange lies, in parts of the picture's width and height."""
+RADIUS = 0.08
+SIZES = ((1280, 960), (4000, 3000))
+LOADING_SECONDS = 120.0
+
+
+@dataclass
+class Times:
+    """Milliseconds and bytes of the clicks of one kind."""
+
+    milliseconds: list[float] = field(default_factory=list)
+    answer_bytes: list[int] = field(default_factory=list)
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends what was started here as well
+    os.environ["MASKLOOP_LOG_LEVEL"] = "error"
+    console = Console()
+    table = Table("queue", "picture", "body", "click", "median", "p95", "answer", "x inline")
+    medians: dict[tuple[str, str, str], float] = {}
+    found = {mode: _measure(mode, arguments) for mode in ("rq", "inline")}
+    for mode in ("inline", "rq"):
+        for (size, body_bytes, kind), times in found[mode].items():
+            median, p95 = np.percentile(times.milliseconds, (50, 95))
+            medians[mode, size, kind] = float(median)
+            table.add_row(
+                mode,
+                size,
+                f"{body_bytes / 1e6:.1f} MB",
+                f"{kind} ({len(times.milliseconds)})",
+                f"{median:.0f} ms",
+                f"{p95:.0f} ms",
+                f"{np.median(times.answer_bytes) / 1e3:.1f} kB",
+                f"{median / medians['inline', size, kind]:.2f}",
+            )
+    console.print(table)
+    settings = load()
+    console.print(f"model {settings.model}, answers as for CVAT {arguments.cvat}")
+    console.print(machine.describe("cuda" if settings.device.startswith("cuda") else "cpu"))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Milliseconds of a click from CVAT.")
+    parser.add_argument("--pictures", type=int, default=10, help="new pictures of each size")
+    parser.add_argument("--clicks", type=int, default=5, help="clicks on each picture")
+    parser.add_argument("--cvat", default="2.70.0", help="CVAT's version: the answer's form")
+    return parser.parse_args()
+
+
+def _measure(mode: str, arguments: argparse.Namespace) -> dict[tuple[str, int, str], Times]:
+    """Times by size of picture, bytes of body and kind of click."""
+    found: dict[tuple[str, int, str], Times] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["MASKLOOP_DATABASE_URL"] = f"sqlite:///{folder}/log.db"
+        with _queue(mode, Path(folder)), _function() as context:
+            for width, height in SIZES:
+                bodies = _bodies(width, height, arguments.pictures + 1, arguments.clicks)
+                _call(context, next(bodies)[0], arguments.cvat)  # what is made once and kept
+                for picture in bodies:
+                    for number, body in enumerate(picture):
+                        kind = "following" if number else "first"
+                        key = f"{width}x{height}", len(picture[0]), kind
+                        key = next((k for k in found if k[::2] == key[::2]), key)
+                        times = found.setdefault(key, Times())
+                        started = time.perf_counter()
+                        answer = _call(context, body, arguments.cvat)
+                        times.milliseconds.append((time.perf_counter() - started) * 1000)
+                        times.answer_bytes.append(len(answer))
+    return found
+
+
+def _bodies(width: int, height: int, pictures: int, clicks: int) -> Iterator[list[bytes]]:
+    """For each of some different pictures, the bodies of its clicks, one after the other."""
+    image = cv2.resize(cv2.imread(str(PICTURE)), (width, height), interpolation=cv2.INTER_CUBIC)
+    angles = np.arange(clicks) * 2.4
+    reach = np.where(np.arange(clicks) > 0, RADIUS * 0.6, 0)
+    xs = (OBJECT[0] + reach * np.cos(angles)) * width
+    ys = (OBJECT[1] + reach * np.sin(angles)) * height
+    points = np.column_stack([xs, ys]).round(2).tolist()
+    for number in range(pictures):
+        cv2.putText(image, str(number), (8, 32), cv2.FONT_HERSHEY_PLAIN, 2, (0, 0, 0), 2)
+        data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
+        text = base64.b64encode(data).decode()
+        yield [
+            json.dumps(
+                {
+                    "image": text,
+                    "pos_points": points[:count],
+                    "neg_points": [],
+                    "obj_bbox": [],
+                }
+            ).encode()
+            for count in range(1, clicks + 1)
+        ]
+
+
+def _call(context: Any, body: bytes, version: str) -> str:
+    event = nuclio_sdk.Event(
+        body=body,
+        content_type="application/json; charset=utf-8",
+        headers={"User-Agent": f"CVAT/{version} python-requests/2.32.3"},
+    )
+    response = nuclio.handler(context, event)
+    if response.status_code != 200:
+        sys.exit(f"the function answered {response.status_code}: {response.body}")
+    text: str = response.body
+    return text
+
+
+@contextmanager
+def _function() -> Iterator[Any]:
+    """A started function; its model is loaded."""
+    logger = nuclio_sdk.Logger(logging.ERROR)
+    context = nuclio_sdk.Context(logger, nuclio_sdk.Platform("local"))
+    nuclio.init_context(context)
+    service = context.user_data.maskloop.service
+    model = service.offered()[0]
+    if not model.loaded:
+        sys.exit(f"{model.name} cannot answer: {' '.join(service.ready().problems)}")
+    try:
+        yield context
+    finally:
+        service.close()
+
+
+@contextmanager
+def _queue(mode: str, folder: Path) -> Iterator[None]:
+    """Nothing inline; for RQ a Redis and a worker of our own."""
+    os.environ.pop("REDIS_URL", None)
+    if mode == "inline":
+        yield
+        return
+    program = shutil.which("redis-server")
+    if program is None:
+        sys.exit("redis-server is not installed: sudo apt-get install redis-server")
+    socket = folder / "redis.sock"
+    redis = subprocess.Popen(
+        [program, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)],
+        stdout=subprocess.DEVNULL,
+    )
+    while not socket.exists() and redis.poll() is None:
+        time.sleep(0.05)
+    os.environ["REDIS_URL"] = f"unix://{socket}?db=0"
+    worker = subprocess.Popen([sys.executable, "-m", "backend", "worker"])
+    try:
+        _wait_for(worker)
+        yield
+    finally:
+        for process in (worker, redis):
+            process.terminate()
+            process.wait()
+        os.environ.pop("REDIS_URL")
+
+
+def _wait_for(worker: subprocess.Popen[bytes]) -> None:
+    """Return when the worker has reported itself with its model loaded, or has had long enough."""
+    from backend.service import build
+
+    service = build(load())
+    end = time.monotonic() + LOADING_SECONDS
+    while not service.offered()[0].loaded and time.monotonic() < end:
+        if worker.poll() is not None:
+            sys.exit("the worker did not start; see above")
+        time.sleep(0.2)
+    service.close()
+
+
+if __name__ == "__main__":
+    main()
