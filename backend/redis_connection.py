@@ -44,7 +44,7 @@ def answering(place: str) -> Iterator[None]:
         yield
     except RedisError as error:
         raise QueueUnavailable(
-            f"Redis at {place} does not answer ({error}); start it, or correct REDIS_URL"
+            f"Redis at {place} does not do its work ({error}); start it, or correct REDIS_URL"
         ) from error
 
 

@@ -145,10 +145,11 @@ class RqQueue:
         milliseconds = max(job.milliseconds, 1)
         with answering(place_of(self._client)):
             pipeline = self._client.pipeline()
+            self._queue.enqueue_job(self._rq_job(job_id, job), pipeline=pipeline)
+            pushed = len(pipeline) - 1
             pipeline.hset(self._keys.ticket(job_id), "attempts", 0)
             pipeline.pexpire(self._keys.ticket(job_id), milliseconds)
-            self._queue.enqueue_job(self._rq_job(job_id, job), pipeline=pipeline)
-            ahead = pipeline.execute()[-1]
+            ahead = pipeline.execute()[pushed]
             if ahead in {NO_WORKER, FULL}:
                 self._client.delete(self._keys.job(job_id), self._keys.ticket(job_id))
                 raise busy(self._settings.max_waiting) if ahead == FULL else no_worker()

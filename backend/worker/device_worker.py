@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from redis import Redis
+from rq.exceptions import DequeueTimeout
 from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
@@ -73,10 +74,14 @@ class DeviceWorker(SimpleWorker):
     death_penalty_class = NoDeathPenalty
     job_class = PermittedJob
     log_result_lifespan = False
-    max_connection_wait_time = 2.0
 
     def __init__(
-        self, keys: Keys, client: Redis, functions: Mapping[str, Function], begun: Begun
+        self,
+        keys: Keys,
+        client: Redis,
+        functions: Mapping[str, Function],
+        begun: Begun,
+        idle_seconds: float = 1.0,
     ) -> None:
         super().__init__(
             [Queue(keys.name, connection=client, serializer=JSONSerializer)],
@@ -87,15 +92,30 @@ class DeviceWorker(SimpleWorker):
         )
         self._functions = functions
         self._begun = begun
-
-    @property
-    def dequeue_timeout(self) -> int:
-        """Seconds of one wait for a job, and so until a stop is noticed."""
-        return 1
+        self._idle_seconds = idle_seconds
 
     def stop(self) -> None:
-        """Leave the loop once the job in hand is done. Called from another thread."""
+        """Leave the loop once the job in hand is done, or `idle_seconds` later.
+
+        Called from another thread.
+        """
         self._stop_requested = True
+
+    def dequeue_job_and_maintain_ttl(self, *_: Any, **__: Any) -> tuple[Job, Queue] | None:
+        """Wait for a job; None once a stop is requested, which RQ tells by a signal alone."""
+        while not self._stop_requested:
+            self.heartbeat()
+            try:
+                return self.queue_class.dequeue_any(
+                    self.queues,
+                    self._idle_seconds,  # type: ignore[arg-type]
+                    connection=self.connection,
+                    job_class=self.job_class,
+                    serializer=self.serializer,
+                )
+            except DequeueTimeout:
+                continue
+        return None
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Do a job if there is time left for it."""

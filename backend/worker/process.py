@@ -67,6 +67,8 @@ class WorkerProcess:
 
     def run(self) -> None:
         """Work until `stop` is called, then finish the jobs in hand and leave."""
+        for name in ("rq.worker", "rq.job"):  # they tell of every job, and set that themselves
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._engine.start()
         if self._wait_for_redis():
             self._work()
@@ -128,7 +130,9 @@ class WorkerProcess:
         while not self._stopping.is_set():
             try:
                 functions = {FUNCTION: self._segment}
-                worker = DeviceWorker(self._keys, client, functions, self._begun)
+                worker = DeviceWorker(
+                    self._keys, client, functions, self._begun, self._pace.idle
+                )
                 self._workers[number] = worker
                 if not self._stopping.is_set():
                     worker.work(logging_level=None)

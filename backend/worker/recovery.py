@@ -42,11 +42,14 @@ return redis.call('PTTL', KEYS[1])
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds between heartbeats, until one is too old, and between looks for the dead."""
+    """Seconds between heartbeats, until one is too old, between looks for the dead, and between
+    looks of an idle thread at whether it is to stop.
+    """
 
     beat: float = 1.0
     lease: float = 5.0
     sweep: float = 1.0
+    idle: float = 1.0
 
 
 class Begun:
