@@ -10,6 +10,7 @@ from backend.redis_connection import connect
 from backend.service import one_process
 from backend.service.service import Service
 from backend.settings import Settings
+from backend.store import InteractionLog
 
 
 def build(settings: Settings, source: SegmenterSource | None = None) -> Service:
@@ -32,4 +33,4 @@ def build(settings: Settings, source: SegmenterSource | None = None) -> Service:
         client = connect(settings.redis_url)
         kept = Kept.in_redis(settings, client)
         queue = RqQueue(settings, client, source)
-    return Service(settings, queue, kept)
+    return Service(settings, queue, kept, InteractionLog.of(settings))

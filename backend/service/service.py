@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 import uuid
@@ -12,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from backend import pictures
 from backend.engine import ModelStatus
-from backend.errors import InvalidRequest
+from backend.errors import InvalidRequest, MaskloopError
 from backend.masks import Mask
 from backend.prompt_record import PromptRecord, compact
 from backend.queue import RequestQueue, SegmentJob
@@ -22,9 +21,8 @@ from backend.service import models_offered
 from backend.service.messages import Answer, ModelOffer, Origin, Readiness, SegmentRequest
 from backend.service.validation import checked
 from backend.settings import Settings
+from backend.store import Interaction, InteractionLog
 from models.prompts import Prompt
-
-log = logging.getLogger(__name__)
 
 
 class Service:
@@ -38,22 +36,26 @@ class Service:
         settings: Settings,
         queue: RequestQueue,
         kept: Kept,
+        interactions: InteractionLog,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         models_offered.check_names(settings.offered_models)
         self.settings = settings
         self._queue = queue
         self._kept = kept
+        self._log = interactions
         self._clock = clock
         self._limits = pictures.PictureLimits.of(settings)
 
     def start(self) -> None:
         """Begin loading the models in the background; returns at once."""
         self._queue.start()
+        self._log.start()
 
     def close(self) -> None:
         """Stop taking requests, finish those in work and write what is still to be logged."""
         self._queue.close()
+        self._log.close()
 
     def segment(self, request: SegmentRequest) -> Answer:
         """The mask of one prompt, within the deadline.
@@ -65,8 +67,12 @@ class Service:
         """
         started = self._clock()
         task = self._understand(request)
-        outcome = self._answer(task)
-        return Answer(
+        try:
+            outcome = self._answer(task)
+        except MaskloopError as error:
+            self._record(task, self._milliseconds(started), error=error.code)
+            raise
+        answer = Answer(
             request_id=request.request_id,
             object_id=task.object_id,
             image_id=task.image_id,
@@ -75,12 +81,10 @@ class Service:
             mask=outcome.mask,
             score=outcome.score,
             remembered=outcome.remembered,
-            milliseconds=(self._clock() - started) * 1000,
+            milliseconds=self._milliseconds(started),
         )
-
-    def picture(self, image_id: str) -> bytes | None:
-        """The encoded picture of an earlier request, None where it is no longer kept."""
-        return self._kept.pictures.get(image_id)
+        self._record(task, answer.milliseconds, answer)
+        return answer
 
     def offered(self) -> list[ModelOffer]:
         """The models served here, the default one first. Never waits for a model to load."""
@@ -143,6 +147,40 @@ class Service:
             if task.record.mask is not None and task.prompt.mask is not None:
                 held.enter_context(store.mask_held(task.record.mask, task.prompt.mask))
             return self._queue.submit(job).result(task.deadline.remaining)
+
+    def _record(
+        self,
+        task: _Task,
+        milliseconds: float,
+        answer: Answer | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Leave a request to the log, which writes in its own time."""
+        origin = task.request.origin
+        interaction = Interaction(
+            request_id=task.request.request_id,
+            tool=origin.tool,
+            image_id=task.image_id,
+            prompt=task.record,
+            milliseconds=milliseconds,
+            object_id=task.object_id,
+            project=origin.project,
+            task=origin.task,
+            user=origin.user,
+            picture_id=(answer.picture_id or None) if answer else None,
+            width=task.size[1],
+            height=task.size[0],
+            order_known=task.order_known,
+            version=answer.version if answer else task.model.version or task.model.name,
+            remembered=answer.remembered if answer else 0,
+            score=answer.score if answer else None,
+            mask=answer.mask if answer else None,
+            error=error,
+        )
+        self._log.record(interaction, task.request.image)
+
+    def _milliseconds(self, started: float) -> float:
+        return (self._clock() - started) * 1000
 
     def _seconds(self, request: SegmentRequest) -> float:
         seconds = request.deadline_seconds
