@@ -12,7 +12,6 @@ from typing import Any
 import flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
-from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 APP_LOAD_ERROR: int = Arbiter.APP_LOAD_ERROR
@@ -39,12 +38,12 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
             timer.cancel()
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
-        """Exit at once, without gunicorn's call to the thread pool.
+        """End in order, on Ctrl+C too.
 
-        A signal arrives at any moment: while the pool is taking a request the call would wait for
-        a lock that the interrupted code holds, for ever.
+        gunicorn would exit from within the signal's handler, wherever the process is just then:
+        a thread that is being started would never be told to end, and the exit wait for it.
         """
-        Worker.handle_quit(self, sig, frame)
+        self.handle_exit(sig, frame)
 
 
 def _stop_reading(sock: socket.socket) -> None:
