@@ -86,11 +86,12 @@ class Predictions:
             )
         )
         log.info(
-            "request %s: project %s, task %s: %d prompts, %d pixels by %s in %.0f ms",
+            "request %s: project %s, task %s: %d prompts and %d strokes, %d pixels by %s in %.0f ms",
             answer.request_id,
             asked.project,
             asked.task.get("id"),
             len(pointed.items),
+            len(prompt.scribbles),
             answer.mask.area,
             answer.version,
             answer.milliseconds,
