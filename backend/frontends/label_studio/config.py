@@ -27,6 +27,8 @@ SHOWING: tuple[Shape, ...] = ("brush", "bitmask", "polygon")
 """Only these can hold a mask."""
 
 MAX_CHARACTERS = 1 << 20
+MAX_DEPTH = 64
+"""Levels of tags; each control is read with all that is below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def _parse(xml: str) -> LabelConfig:
     images: list[ImageTag] = []
     controls: list[ControlTag] = []
     repeats = False
-    for element in root.iter():
+    for element in _in_order(root):
         tag, attributes = _tag(element), _attributes(element)
         if tag == "repeater":
             repeats = True
@@ -169,6 +171,19 @@ def _parse(xml: str) -> LabelConfig:
         elif (control := _control(tag, attributes, element)) is not None:
             controls.append(control)
     return LabelConfig(tuple(images), tuple(controls), repeats)
+
+
+def _in_order(root: Element) -> Iterator[Element]:
+    """All elements in document order. Raises InvalidRequest for too deep a document."""
+    waiting = [(root, 1)]
+    while waiting:
+        element, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise InvalidRequest(
+                f"label_config has more than {MAX_DEPTH} levels of tags", field="label_config"
+            )
+        yield element
+        waiting.extend((child, depth + 1) for child in reversed(element))
 
 
 def _tag(element: Element) -> str:

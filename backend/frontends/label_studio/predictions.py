@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import InvalidRequest
-from backend.frontends.label_studio import config, items, prompts, results
+from backend.frontends.label_studio import config, items, prompts, results, strokes
 from backend.frontends.label_studio.config import LabelConfig, Output
 from backend.frontends.label_studio.connections import Connection, Connections, instance
 from backend.frontends.label_studio.images import Images, Source
@@ -74,7 +74,7 @@ class Predictions:
         data = self.images.fetch(_address(pointed, asked), self._source(asked))
         limits = PictureLimits.of(self.settings)
         info = inspect(data, limits)
-        draft = asked.task if asked.connection.scribbles else None
+        draft = self._draft(pointed, asked)
         prompt = prompts.prompt(pointed, (info.height, info.width), limits, draft)
         answer = self.service.segment(
             SegmentRequest(
@@ -86,7 +86,7 @@ class Predictions:
             )
         )
         log.info(
-            "request %s: project %s, task %s: %d prompts and %d strokes, %d pixels by %s in %.0f ms",
+            "request %s: project %s, task %s: %d prompts, %d strokes, %d pixels by %s in %.0f ms",
             answer.request_id,
             asked.project,
             asked.task.get("id"),
@@ -104,6 +104,11 @@ class Predictions:
             index=pointed.index,
         )
         return _Part(answer, results.regions(answer.mask, answer.score, place))
+
+    def _draft(self, pointed: ObjectItems, asked: _Asked) -> Json | None:
+        """The task, where the strokes of its draft count and there is room for them."""
+        room = self.settings.max_clicks - len(pointed.items)
+        return asked.task if asked.connection.scribbles and room >= strokes.MAX_DRAWN else None
 
     def _source(self, asked: _Asked) -> Source:
         return Source(

@@ -21,6 +21,7 @@ from backend.errors import (
     InvalidRequest,
     InvalidSettings,
     MaskloopError,
+    Superseded,
     UnknownModelName,
 )
 from backend.frontends import access
@@ -145,7 +146,9 @@ class Protocol:
         except MaskloopError as error:
             # The editor shows no message: this line is all that anybody will see of it.
             task = tasks[0].get("id") if tasks and isinstance(tasks[0], dict) else None
-            log.warning(
+            newer = isinstance(error, Superseded)
+            log.log(
+                logging.INFO if newer else logging.WARNING,
                 "project %s, task %s: no mask for the click, %s: %s",
                 project,
                 task,

@@ -18,6 +18,9 @@ from backend.frontends.label_studio.items import ObjectItems
 from models.prompts import Box, Click, Scribble
 
 MAX_TOUCHES = 200
+MAX_DRAWN = 20
+"""Strokes of a draft that count as scribbles; who painted more of them was painting the mask."""
+MAX_DRAWN_POINTS = 5_000
 
 
 def scribbles(value: Mapping[str, Any], size: Size, field: str) -> list[Scribble]:
@@ -52,8 +55,9 @@ def _scribble(touch: object, size: Size, field: str) -> Scribble | None:
     across = touch.get("relativeStrokeWidth")
     if across is None:
         return Scribble(points, touch.get("type") != "eraser")
-    radius = geometry.finite(across, f"{field}.relativeStrokeWidth") / 200 * size[1]
-    return Scribble(points, touch.get("type") != "eraser", max(0.5, radius))
+    share = min(100.0, geometry.finite(across, f"{field}.relativeStrokeWidth"))
+    radius = max(0.5, share / 200 * size[1])
+    return Scribble(points, touch.get("type") != "eraser", radius)
 
 
 def of_draft(
@@ -66,8 +70,8 @@ def of_draft(
     """The strokes of the annotator's newest draft that belong to the object being prompted.
 
     They carry its label, lie on its picture, and lie near what was clicked: a region painted by
-    hand elsewhere is another object. A draft that cannot be read has none; it is not what the
-    annotator sent.
+    hand elsewhere is another object. A draft that cannot be read, or holds more than scribbles,
+    has none: it is not what the annotator sent just now.
     """
     places = [(click.x, click.y, click.x, click.y) for click in clicks]
     if box is not None:
@@ -80,7 +84,8 @@ def of_draft(
             continue
         if any(stroke.positive and _near(stroke, places) for stroke in strokes):
             found.extend(strokes)
-    return found
+    points = sum(len(stroke.points) for stroke in found)
+    return found if len(found) <= MAX_DRAWN and points <= MAX_DRAWN_POINTS else []
 
 
 def _newest(drafts: object) -> Mapping[str, Any]:

@@ -93,6 +93,8 @@ def test_an_output_of_another_picture_is_no_place() -> None:
         "<View>",
         "not xml",
         "<View>" * 100_000,
+        "<View>" * 65 + "</View>" * 65,
+        "<Labels>" * 50_000 + "</Labels>" * 50_000,
         '<!DOCTYPE v [<!ENTITY a "b">]><View>&a;</View>',
         '<!DOCTYPE v [<!ENTITY a SYSTEM "file:///etc/passwd">]><View>&a;</View>',
         " " * (1 << 20) + "<View/>",

@@ -223,7 +223,7 @@ def test_a_call_without_a_task_is_refused(predictions: Predictions, tasks: list[
 def test_a_click_is_logged_with_its_task(ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "backend.frontends.label_studio"):
         ask(click("a", 25, 50))
-    assert "project 1, task 7: 1 prompts and 0 strokes, 3600 pixels by mobilesam" in caplog.text
+    assert "project 1, task 7: 1 prompts, 0 strokes, 3600 pixels by mobilesam" in caplog.text
 
 
 def test_percent_are_of_the_upright_picture(ask: Ask) -> None:

@@ -144,6 +144,17 @@ def test_strokes_with_separate_labels_are_found() -> None:
     assert len(prompt_of(click("a", 20, 20), task={"drafts": [pair]}).scribbles) == 1
 
 
+@pytest.mark.parametrize(("strokes", "counted"), [(20, 20), (21, 0)])
+def test_who_paints_with_many_strokes_paints_the_mask(strokes: int, counted: int) -> None:
+    painted = draft(*[stroke([10, 10, 30, 10])] * strokes)
+    assert len(prompt_of(click("a", 20, 20), task={"drafts": [painted]}).scribbles) == counted
+
+
+def test_a_draft_of_endless_points_has_no_scribbles() -> None:
+    painted = draft(stroke([10, 10] * 5_001))
+    assert prompt_of(click("a", 20, 20), task={"drafts": [painted]}).scribbles == ()
+
+
 @pytest.mark.parametrize(
     "drafts",
     [
