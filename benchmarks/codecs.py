@@ -37,6 +37,7 @@ TOLERANCES = (0.0, 0.5, 0.75, 1.0, 2.0)
 IGNORED = 255
 LEAST_AREA = 50
 Form = tuple[str, Callable[[Mask], Any], Callable[[Mask], Any] | None]
+THEIR_BRUSH: Callable[[npt.NDArray[np.uint8]], list[int]] = mask2rle
 
 
 def main() -> None:
@@ -102,7 +103,11 @@ FORMS: Sequence[Form] = (
     ("CVAT: cropped mask", cvat.cropped_json, None),
     ("CVAT: runs", cvat.runs, lambda mask: cvat_sdk.masks.encode_mask(mask.full)),
     ("CVAT: contour", cvat.contour, None),
-    ("Label Studio: brush", label_studio.encode_rle, lambda mask: mask2rle(_bytes_of_mask(mask))),
+    (
+        "Label Studio: brush",
+        label_studio.encode_rle,
+        lambda mask: THEIR_BRUSH(_bytes_of_mask(mask)),
+    ),
     (
         "Label Studio: brush, and back",
         lambda mask: label_studio.decode_rle(label_studio.encode_rle(mask), SIZE),
@@ -134,17 +139,10 @@ def _round_trips(masks: Sequence[Mask]) -> Table:
     title = f"{len(masks)} objects as polygons and back"
     table = Table("tolerance", "rings", "mean IoU", "least", "vertices", title=title)
     for tolerance in TOLERANCES:
-        for name, rings in (
-            ("holes apart", lambda mask, t: [polygons.rings(mask, t)]),
-            ("holes joined by a cut", lambda mask, t: _each(polygons.single_rings(mask, t))),
-            (
-                "holes left out",
-                lambda mask, t: _each(polygons.single_rings(mask, t, keep_holes=False)),
-            ),
-        ):
+        for name, shapes_of in SHAPES:
             overlaps, vertices = [], []
             for mask in masks:
-                shapes = rings(mask, tolerance)
+                shapes = shapes_of(mask, tolerance)
                 filled = np.zeros(mask.size, np.bool_)
                 for shape in shapes:
                     filled |= polygons.fill(shape, mask.size).full
@@ -163,6 +161,13 @@ def _round_trips(masks: Sequence[Mask]) -> Table:
 def _each(rings: list[polygons.Ring]) -> list[list[polygons.Ring]]:
     """Each ring as a polygon of its own."""
     return [[ring] for ring in rings]
+
+
+SHAPES: Sequence[tuple[str, Callable[[Mask, float], list[list[polygons.Ring]]]]] = (
+    ("holes apart", lambda mask, by: [polygons.rings(mask, by)]),
+    ("holes joined by a cut", lambda mask, by: _each(polygons.single_rings(mask, by))),
+    ("holes left out", lambda mask, by: _each(polygons.single_rings(mask, by, keep_holes=False))),
+)
 
 
 if __name__ == "__main__":
