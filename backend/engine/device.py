@@ -78,8 +78,7 @@ class Device:
         self._arrivals = itertools.count()
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._serve, name="device", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     def run(self, work: Callable[[], T], priority: int = 0) -> T:
         """Have the device's thread call `work`; wait for what it returns or raises.
@@ -105,13 +104,17 @@ class Device:
             self._changed.notify_all()
         for task in abandoned:
             task.future.set_exception(RuntimeError("the device was closed"))
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def _add(self, task: _Task) -> None:
         with self._changed:
             if self._closed:
                 raise RuntimeError("the device is closed")
             heapq.heappush(self._waiting, task)
+            if self._thread is None:  # not before there is work: a server may fork until then
+                self._thread = threading.Thread(target=self._serve, name="device", daemon=True)
+                self._thread.start()
             self._changed.notify()
 
     def _serve(self) -> None:

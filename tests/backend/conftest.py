@@ -22,12 +22,9 @@ from backend.queue.rq_queue import read_heartbeats
 from backend.redis_connection import connect
 from backend.service import Answer, Origin, SegmentRequest, build
 from backend.settings import Settings
-from backend.worker import Pace, WorkerProcess
+from backend.worker import WorkerProcess
 from models.prompts import Click, Prompt
-from tests.backend.growing import GrowingSource
-
-PACE = Pace(beat=0.1, lease=1.0, sweep=0.1, idle=0.1)
-"""Workers that are missed sooner than in earnest."""
+from tests.backend.growing import PACE, GrowingSource
 
 
 class RedisServer:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from backend.worker.recovery import Pace
 from models.prompts import Prompt
 from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id
 from models.state import State
@@ -21,6 +22,9 @@ from models.state import State
 VERSION = "mobilesam@growing:0123456789ab"
 TOLERANCE = 40
 FADE = 0.75
+
+PACE = Pace(beat=0.1, lease=1.0, sweep=0.1, idle=0.1)
+"""Workers that are missed sooner than in earnest."""
 
 FloatMap = npt.NDArray[np.float32]
 
