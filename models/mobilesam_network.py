@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
 from models.backbones.tiny_vit import TinyVit, TinyVitShape
-from models.fold_norm import folded
+from models.fold_norm import channels_last, folded
 from models.heads.sam_decoder import DecodedMasks, MaskDecoder
 from models.heads.sam_prompt import PromptEncoder
 
@@ -55,6 +54,7 @@ class MobileSam(nn.Module):
         self.image_encoder = TinyVit(shape.encoder)
         self.prompt_encoder = PromptEncoder(dim, input_side)
         self.mask_decoder = MaskDecoder(dim, shape.heads, shape.mlp)
+        self._position: Tensor | None = None
 
     @property
     def input_side(self) -> int:
@@ -74,11 +74,15 @@ class MobileSam(nn.Module):
         encoder = self.prompt_encoder
         sparse = encoder.sparse(prompt.points, prompt.labels, prompt.boxes)
         dense = encoder.dense(prompt.masks, len(prompt.points))
-        masks: DecodedMasks = self.mask_decoder(embedding, encoder.grid_code(), sparse, dense)
+        position = encoder.grid_code() if self._position is None else self._position
+        masks: DecodedMasks = self.mask_decoder(embedding, position, sparse, dense)
         return masks
 
     def for_inference(self, device: str = "cpu") -> MobileSam:
-        """A private copy that only infers: batch norm folded, channels-last memory."""
-        inference = folded(self).requires_grad_(False)
-        convert_conv2d_weight_memory_format(inference, torch.channels_last)
-        return inference.to(torch.device(device))
+        """A private copy that only infers: batch norm folded, channels-last memory.
+
+        What its weights alone determine is computed once, here.
+        """
+        inference = channels_last(folded(self)).requires_grad_(False).to(torch.device(device))
+        inference._position = inference.prompt_encoder.grid_code()
+        return inference

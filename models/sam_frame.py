@@ -14,10 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 
-from models.segmenter import Image
+from models.segmenter import Image, Region
 
 MEAN = np.array((123.675, 116.28, 103.53), np.float32)
 STD = np.array((58.395, 57.12, 57.375), np.float32)
+
+MASK_STRIDE = 4
+"""Pixels of the square to one pixel of the network's masks."""
+
+MASK_LOGIT = 10.0
+"""A given mask enters as logits of this size, about those that the network itself gives."""
 
 Logits = npt.NDArray[np.float32]
 
@@ -77,3 +83,44 @@ class Frame:
         inside = np.ascontiguousarray(square[:height, :width])
         size = (self.size[1], self.size[0])
         return np.asarray(cv2.resize(inside, size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+    def region(self, low: Logits) -> Region:
+        """The part of the picture outside of which `logits(low)` is nowhere positive."""
+        rows, columns = (np.flatnonzero((low > 0).any(axis=axis)) for axis in (1, 0))
+        if not rows.size:
+            return (0, 0, 0, 0)
+        left, right = _reach(columns, self.scaled[1], self.size[1])
+        top, bottom = _reach(rows, self.scaled[0], self.size[0])
+        return (left, top, right, bottom) if left < right and top < bottom else (0, 0, 0, 0)
+
+    def inside(self, low: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The part of maps (..., S/4, S/4) that shows the picture and not the padding."""
+        height, width = (max(1, length // MASK_STRIDE) for length in self.scaled)
+        return low[..., :height, :width]
+
+    def map_position(self, xy: tuple[float, float]) -> tuple[int, int]:
+        """(row, column) in `inside` of a position in the picture, the nearest one for others."""
+        x, y = (self.points(np.array(xy, np.float64)) + 0.5) / MASK_STRIDE
+        height, width = (max(1, length // MASK_STRIDE) for length in self.scaled)
+        row, column = min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)
+        return row, column
+
+    def mask_logits(self, mask: npt.NDArray[np.bool_]) -> Logits:
+        """A mask of the picture, bool HxW, as logits (S/4, S/4); the padding is background."""
+        height, width = self.scaled
+        square = np.zeros((self.side, self.side), np.float32)
+        shape = (width, height)
+        shrinks = height < mask.shape[0]
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        square[:height, :width] = cv2.resize(mask.astype(np.float32), shape, interpolation=how)
+        side = self.side // MASK_STRIDE
+        share = square.reshape(side, MASK_STRIDE, side, MASK_STRIDE).mean(axis=(1, 3))
+        return np.asarray(MASK_LOGIT * (2 * share - 1), np.float32)
+
+
+def _reach(positive: npt.NDArray[np.intp], scaled: int, length: int) -> tuple[int, int]:
+    """From the first to the last pixel that two interpolations carry a positive value to."""
+    ratio = length / scaled
+    first = ((int(positive[0]) - 1) * MASK_STRIDE - 1) * ratio - 1
+    last = ((int(positive[-1]) + 2) * MASK_STRIDE + 1) * ratio + 1
+    return max(0, int(np.floor(first))), min(length, int(np.ceil(last)))
