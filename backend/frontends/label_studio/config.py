@@ -88,7 +88,7 @@ class LabelConfig:
                 return tag
         names = ", ".join(tag.name for tag in self.images) or "none at all"
         raise InvalidRequest(
-            f"to_name {name!r} is no <Image> of the labeling configuration, which has {names}",
+            f"to_name {name!r:.80} is no <Image> of the labeling configuration, which has {names}",
             field="to_name",
         )
 
@@ -129,8 +129,8 @@ class LabelConfig:
         if plain and (classes or not self.classes(image)):
             return Output(plain[0], classes[0] if classes else None)
         raise UnknownLabel(
-            f"label {label!r} is in no control that could show its mask "
-            f"({', '.join(tag.name for tag in showing)}): add <Label value={label!r}/> there",
+            f"label {label!r:.80} is in no control that could show its mask "
+            f"({', '.join(tag.name for tag in showing)}): add <Label value={label!r:.80}/> there",
             field="label",
         )
 

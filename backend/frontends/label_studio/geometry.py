@@ -29,11 +29,11 @@ def finite(found: object, field: str) -> float:
     """The number that `found` is. Raises InvalidRequest naming the field where it is none."""
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise InvalidRequest(
-            f"{field} is {found!r}: it must be a number, in percent of the picture", field=field
+            f"{field} is {found!r:.80}: it must be a number, in percent of the picture", field=field
         )
     if not abs(found) <= FURTHEST:
         raise InvalidRequest(
-            f"{field} is {found}: it must be a finite number, in percent of the picture",
+            f"{field} is {found!r:.80}: it must be a finite number, in percent of the picture",
             field=field,
         )
     return float(found)
@@ -109,7 +109,7 @@ def polygon(value: Mapping[str, Any], size: Size, field: str) -> Mask:
 def _pair(point: object, field: str) -> list[Any]:
     if not isinstance(point, list) or len(point) != 2:
         raise InvalidRequest(
-            f"{field}.points has {point!r} where [x, y] should be", field=f"{field}.points"
+            f"{field}.points has {point!r:.80} where [x, y] should be", field=f"{field}.points"
         )
     return point
 

@@ -125,7 +125,7 @@ def _item(sent: Json, field: str) -> Item | None:
     positive = sent.get("is_positive", True)
     if positive not in (True, False):
         raise InvalidRequest(
-            f"{field}.is_positive is {positive!r}: it must be true or false",
+            f"{field}.is_positive is {positive!r:.80}: it must be true or false",
             field=f"{field}.is_positive",
         )
     id_ = str(sent["id"]) if sent.get("id") else None
@@ -152,7 +152,7 @@ def _shape(sent: Json, value: Json, field: str) -> Shape:
         if type_ in (shape, f"{shape}labels") and shape != "labels":
             return shape  # type: ignore[no-any-return]
     raise InvalidRequest(
-        f"{field}.type is {type_!r}, which is no prompt: use keypointlabels, rectanglelabels, "
+        f"{field}.type is {type_!r:.80}, which is no prompt: use keypointlabels, rectanglelabels, "
         "ellipselabels, polygonlabels, brushlabels or bitmasklabels",
         field=f"{field}.type",
     )
@@ -173,7 +173,7 @@ def _index(raw: _Raw) -> int | None:
         return None
     if isinstance(index, bool) or not isinstance(index, int) or index < 0:
         raise InvalidRequest(
-            f"item_index is {index!r}: it must be a whole number from 0", field="item_index"
+            f"item_index is {index!r:.80}: it must be a whole number from 0", field="item_index"
         )
     return index
 

@@ -57,7 +57,7 @@ def regions(mask: Mask, score: float | None, place: Placement) -> list[Region]:
 
 def region_id(seed: str) -> str:
     """Ten characters for an object, unlike the ids that the editor draws at random."""
-    return hashlib.sha256(f"maskloop:{seed}".encode()).hexdigest()[:ID_LENGTH]
+    return hashlib.sha256(f"maskloop:{seed}".encode("utf-8", "replace")).hexdigest()[:ID_LENGTH]
 
 
 def _common(mask: Mask, score: float | None, place: Placement, seed: str) -> Region:

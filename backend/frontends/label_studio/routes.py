@@ -125,7 +125,7 @@ class Protocol:
             local=access.from_this_machine(flask.request),
         )
         self._connections.remember(project, connection)
-        _log_problems(project, body.get("schema") or "")
+        _log_problems(project, _text(body.get("schema")) or "")
         return _json({"model_version": version})
 
     def predict(self) -> flask.Response:
