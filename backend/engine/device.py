@@ -69,11 +69,18 @@ class Device:
 
     It never waits for a batch to fill: questions share a pass if they are there when the device
     becomes free. `on_memory` is called when memory ran out, to free what caches hold. An
-    exception fails the work that raised it and nothing else.
+    exception fails the work that raised it and nothing else; after one, `usable` is asked whether
+    the device still works at all.
     """
 
-    def __init__(self, on_memory: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        on_memory: Callable[[], None] = lambda: None,
+        usable: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._on_memory = on_memory
+        self._usable = usable
+        self.failed = False
         self._waiting: list[_Task] = []
         self._arrivals = itertools.count()
         self._changed = threading.Condition()
@@ -150,7 +157,7 @@ class Device:
         except Exception as error:
             out_of_memory = is_out_of_memory(error)
             if not out_of_memory and len(tasks) == 1:
-                tasks[0].future.set_exception(error)
+                self._fail(tasks[0], error)
                 return
         else:
             for task, result in zip(tasks, results, strict=True):
@@ -162,13 +169,19 @@ class Device:
         for task in tasks:
             self._perform_alone(task)
 
+    def _fail(self, task: _Task, error: Exception) -> None:
+        if not self.failed and not self._usable():
+            log.critical("the device does not work any longer: this process has to be restarted")
+            self.failed = True
+        task.future.set_exception(error)
+
     def _perform_alone(self, task: _Task) -> None:
         """The second try, after a batch failed or memory was freed."""
         try:
             result = _call([task])[0]
         except Exception as error:
             if not is_out_of_memory(error):
-                task.future.set_exception(error)
+                self._fail(task, error)
                 return
         else:
             task.future.set_result(result)

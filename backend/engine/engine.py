@@ -13,7 +13,12 @@ from backend import pictures
 from backend.engine.device import Device
 from backend.engine.picture_store import PictureStore
 from backend.engine.prepared import PreparedPictures
-from backend.engine.segmenters import SegmenterSource, ZooSegmenters, free_device_memory
+from backend.engine.segmenters import (
+    SegmenterSource,
+    ZooSegmenters,
+    device_usable,
+    free_device_memory,
+)
 from backend.errors import MaskloopError, OutOfMemory, QueueUnavailable, UnknownModelName
 from backend.masks import Mask
 from backend.prompt_record import PromptRecord
@@ -93,7 +98,7 @@ class Engine:
         self._loading = {name: threading.Lock() for name in self._offered}
         self._faults: dict[str, str] = {}
         self._prepared = PreparedPictures(settings.prepared_cache_bytes)
-        self._device = Device(self.free_memory)
+        self._device = Device(self.free_memory, device_usable)
 
     def start(self) -> None:
         """Load the offered models in the background, the default one first."""
@@ -102,6 +107,11 @@ class Engine:
     def close(self) -> None:
         """Finish the pass that is running and end the device's thread."""
         self._device.close()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the device is lost to this process, which has to be restarted."""
+        return self._device.failed
 
     def free_memory(self) -> None:
         """Drop every prepared picture, and what the device keeps for later."""
@@ -216,7 +226,8 @@ class Engine:
     def _status(self, name: str) -> ModelStatus:
         segmenter = self._loaded.get(name)
         if segmenter is not None:
-            return ModelStatus(name, segmenter.version, True)
+            problem = "the device does not work any longer; restart this process"
+            return ModelStatus(name, segmenter.version, True, problem if self.failed else None)
         try:
             version = self._source.version(name)
         except MaskloopError as error:

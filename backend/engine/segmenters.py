@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import sys
 from typing import Any, Protocol
 
 import models
@@ -97,10 +99,23 @@ def choose_device(wanted: str) -> str:
 
 def free_device_memory() -> None:
     """Give back what torch keeps of a device's memory for later, where torch is in use at all."""
-    import gc
-    import sys
-
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def device_usable() -> bool:
+    """Whether the device of this process still works.
+
+    Some errors of a CUDA device (an illegal access, a failed assertion) leave it unusable to the
+    process that met them: every later call fails, whatever it is.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return True
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return False
+    return True

@@ -208,7 +208,7 @@ class RqQueue:
         return tuple(
             max(
                 (status for status in said if status.name == name),
-                key=lambda status: (status.loaded, status.problem is None),
+                key=lambda status: (status.problem is None, status.loaded),
                 default=self._unserved(name, bool(heartbeats)),
             )
             for name in self._settings.offered_models

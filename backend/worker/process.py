@@ -15,6 +15,8 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
+from rq.queue import Queue
+from rq.worker_registration import clean_worker_registry
 
 from backend.engine import Engine, SegmenterSource
 from backend.errors import InvalidRequest, InvalidSettings, MaskloopError
@@ -66,13 +68,18 @@ class WorkerProcess:
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        """Work until `stop` is called, then finish the jobs in hand and leave."""
+        """Work until `stop` is called, then finish the jobs in hand and leave.
+
+        Raises MaskloopError where it left because its device does not work any longer.
+        """
         for name in ("rq.worker", "rq.job"):  # they tell of every job, and set that themselves
             logging.getLogger(name).setLevel(logging.WARNING)
         self._engine.start()
         if self._wait_for_redis():
             self._work()
         self._engine.close()
+        if self._engine.failed:
+            raise MaskloopError("the device does not work any longer; start the worker anew")
         log.info("the worker has left")
 
     def stop(self) -> None:
@@ -83,6 +90,7 @@ class WorkerProcess:
         heartbeat = Heartbeat(self._client, self._keys, self._id, self._pace, self._state)
         sweeper = Sweeper(self._client, self._keys, self._id, self._pace, self._begun)
         heartbeat.beat()
+        clean_worker_registry(Queue(self._keys.name, connection=self._client))
         leaving = threading.Event()
         vital = [
             self._thread("heartbeat", self._regularly, heartbeat.beat, self._pace.beat, leaving),
@@ -130,9 +138,7 @@ class WorkerProcess:
         while not self._stopping.is_set():
             try:
                 functions = {FUNCTION: self._segment}
-                worker = DeviceWorker(
-                    self._keys, client, functions, self._begun, self._pace.idle
-                )
+                worker = DeviceWorker(self._keys, client, functions, self._begun, self._pace.idle)
                 self._workers[number] = worker
                 if not self._stopping.is_set():
                     worker.work(logging_level=None)
@@ -167,6 +173,8 @@ class WorkerProcess:
             self._replies.fail(job_id, error)
         else:
             self._replies.answer(job_id, outcome)
+        if self._engine.failed:
+            self.stop()
 
     def _state(self) -> dict[str, Any]:
         """What the heartbeat tells."""
@@ -174,6 +182,7 @@ class WorkerProcess:
             "id": self._id,
             "host": socket.gethostname(),
             "pid": os.getpid(),
+            "device": self._settings.device,
             "models": [status.to_json() for status in self._engine.status()],
         }
 
@@ -181,7 +190,8 @@ class WorkerProcess:
 def run(settings: Settings, source: SegmenterSource | None = None, pace: Pace = Pace()) -> None:  # noqa: B008
     """Be a worker until SIGTERM or SIGINT, and then finish what is in hand.
 
-    A second signal ends the process at once. Raises InvalidSettings without REDIS_URL.
+    A second signal ends the process at once. Raises InvalidSettings without REDIS_URL, and what
+    `WorkerProcess.run` raises.
     """
     process = WorkerProcess(settings, source, pace)
 

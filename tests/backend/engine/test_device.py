@@ -210,3 +210,24 @@ def test_closing_fails_what_waits_and_what_comes() -> None:
     closing.result()
     with pytest.raises(RuntimeError, match="closed"):
         device.run(lambda: 1)
+
+
+def test_a_device_that_is_lost_is_noticed_after_a_failure() -> None:
+    asked: list[bool] = []
+
+    def usable() -> bool:
+        asked.append(True)
+        return len(asked) < 2
+
+    def fail() -> None:
+        raise ValueError("a defect")
+
+    device = Device(usable=usable)
+    assert device.run(lambda: 1) == 1
+    assert asked == []
+    for failed in (False, True, True):
+        with pytest.raises(ValueError, match="a defect"):
+            device.run(fail)
+        assert device.failed is failed
+    assert len(asked) == 2
+    device.close()

@@ -22,6 +22,7 @@ from backend.settings import Settings
 from backend.worker import WorkerProcess
 from models.prompts import Click, Prompt
 from tests.backend.conftest import RedisServer, Serve, scene
+from tests.backend.growing import PACE, Growing, GrowingSource
 from tests.backend.service.test_service import expected
 from tests.backend.worker.worker_process import BEGUN, GO
 
@@ -181,6 +182,27 @@ def test_a_worker_waits_for_redis_and_can_be_stopped_meanwhile(
     running = ThreadPoolExecutor(1).submit(worker.run)
     worker.stop()
     running.result(20)
+
+
+def test_a_worker_whose_device_is_lost_leaves(
+    make_settings: Callable[..., Settings], redis_server: RedisServer, picture: bytes
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    settings = make_settings(redis_url=redis_server.url)
+    worker = WorkerProcess(settings, GrowingSource(Growing(before_pass=fail)), PACE)
+    worker._engine._device._usable = lambda: False
+    running = ThreadPoolExecutor(1).submit(worker.run)
+    site = Site(settings, redis_server)
+    while not read_heartbeats(site.client, site.keys):
+        pass
+    with pytest.raises(MaskloopError, match="failed on this request"):
+        site.ask(picture, PLAIN).result()
+    with pytest.raises(MaskloopError, match="start the worker anew"):
+        running.result(20)
+    assert read_heartbeats(site.client, site.keys) == []
+    site.close()
 
 
 def test_a_worker_needs_an_address(make_settings: Callable[..., Settings]) -> None:
