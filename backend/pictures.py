@@ -12,6 +12,9 @@ What becomes of the less usual pictures:
 - Floats in [0, 1] are scaled to 255, those in [0, 255] rounded, others stretched from their least
   to their greatest finite value; integers with negative values are stretched likewise.
 - CMYK becomes RGB without a colour profile. Of several frames or pages the first one counts.
+
+Pillow decodes, as evaluation does. OpenCV gives the same pixels of a JPEG in the same time (12
+megapixels in 40 ms; 20 ms less for handing over the array), but takes truncated files for whole.
 """
 
 from __future__ import annotations
