@@ -38,6 +38,13 @@ def box_click(box: Box) -> Click:
     return Click((left + right) / 2, (top + bottom) / 2)
 
 
+def box_within(box: Box, size: tuple[int, int]) -> Box | None:
+    """The part of a box inside a picture of `size` (height, width); None where there is none."""
+    left, right = (min(max(x, 0.0), float(size[1])) for x in (box[0], box[2]))
+    top, bottom = (min(max(y, 0.0), float(size[0])) for y in (box[1], box[3]))
+    return (left, top, right, bottom) if left < right and top < bottom else None
+
+
 def as_clicks(prompt: Prompt) -> tuple[Click, ...]:
     """Box, scribbles and clicks of a prompt as clicks alone, in this order.
 

@@ -1,0 +1,1 @@
+"""What turns features into logits: one file per family."""

@@ -1,0 +1,87 @@
+"""RITM, click by click: networks by name, and the segmenter that uses them.
+
+Sofiiuk, Petrov, Konushin, "Reviving Iterative Training with Mask Guidance for Interactive
+Segmentation", ICIP 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from models.ritm_config import RitmConfig
+from models.ritm_network import RitmNetwork
+from models.ritm_options import RitmOptions
+from models.ritm_predictor import RitmSegmenter
+
+__all__ = [
+    "CONFIGS",
+    "RitmConfig",
+    "RitmNetwork",
+    "RitmOptions",
+    "RitmSegmenter",
+    "build",
+    "network",
+    "network_of",
+    "segmenter",
+]
+
+ITERATIVE = RitmConfig(
+    use_rgb_conv=False,
+    use_leaky_relu=True,
+    use_disks=True,
+    norm_radius=5,
+    with_prev_mask=True,
+    with_aux_output=True,
+)
+"""The input stage that all published iterative networks share."""
+
+CONFIGS: Mapping[str, RitmConfig] = {
+    "ritm-hrnet18s": replace(ITERATIVE, width=18, ocr_width=48, small=True),
+    "ritm-hrnet18": replace(ITERATIVE, width=18, ocr_width=64),
+    "ritm-hrnet32": replace(ITERATIVE, width=32, ocr_width=128),
+}
+
+
+def build(config: RitmConfig) -> RitmNetwork:
+    """A network with fresh random weights."""
+    return RitmNetwork(config)
+
+
+def network(name: str) -> RitmNetwork:
+    """The network of an architecture as published, with fresh random weights. Raises KeyError."""
+    return build(CONFIGS[name])
+
+
+def network_of(name: str, config: Mapping[str, Any]) -> RitmNetwork:
+    """The network that a checkpoint's own configuration describes; `network(name)` without one.
+
+    Raises ValueError as `RitmConfig.from_serialized` does.
+    """
+    return build(RitmConfig.from_serialized(config)) if config else network(name)
+
+
+def segmenter(
+    name: str, weights: str | Path | None = None, device: str = "cpu", **options: Any
+) -> RitmSegmenter:
+    """The segmenter of an architecture with the weights file `weights`.
+
+    None leaves fresh random weights, which is of use to tests and benchmarks alone. Raises
+    `models.checkpoints.CheckpointError`, and TypeError or ValueError for a wrong option.
+    """
+    chosen = RitmOptions(**options)
+    if weights is None:
+        return RitmSegmenter(network(name), f"{name}@random:000000000000", device, chosen)
+    from models import checkpoints
+
+    checkpoint = checkpoints.load(weights)
+    if checkpoint.architecture != name:
+        raise checkpoints.CheckpointError(
+            f"{Path(weights).name} holds weights of {checkpoint.architecture}, not of {name}"
+        )
+    loaded = network_of(name, checkpoint.config)
+    loaded.load_state_dict(dict(checkpoint.tensors), strict=True)
+    version = checkpoints.version_of(checkpoint, weights)
+    return RitmSegmenter(loaded, version, device, chosen)

@@ -1,0 +1,264 @@
+"""RITM's predictor as a pure function of prepared picture, prompt and state."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.clicks_encoding import Positions, mirrored, points_tensor
+from models.fold_norm import channels_last, folded
+from models.placement import as_clicks, box_within
+from models.prompts import Click, Prompt
+from models.resampling import gathered, resized, spread
+from models.ritm_options import RitmOptions
+from models.ritm_view import Memory, PixelClick, Scene, View, confinement, look, look_again
+from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id
+from models.zoom import Roi, Size, common, limited_size, mask_roi, scaled_size, whole
+
+if TYPE_CHECKING:
+    from models.ritm_network import RitmNetwork
+
+LONGEST_MAP_SIDE = 1024
+"""A larger previous map is remembered at this size, so that every state stays small."""
+
+
+@dataclass(frozen=True)
+class RitmPrepared(Prepared):
+    """The picture itself, and what the first click on it sees.
+
+    `image` is uint8 [H, W, 3] RGB; `first` float32 [3, h, w] in [0, 1] or None where the first
+    click sees the picture as it is.
+    """
+
+    image: Tensor
+    first: Tensor | None
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One question on its way through the network."""
+
+    prepared: RitmPrepared
+    prompt: Prompt
+    scene: Scene
+    memory: Memory
+    view: View
+
+
+class RitmSegmenter(Segmenter):
+    """Network and predictor. The network given is copied, and stays as it is."""
+
+    def __init__(
+        self,
+        network: RitmNetwork,
+        version: str,
+        device: str = "cpu",
+        options: RitmOptions | None = None,
+    ) -> None:
+        self.options = options or RitmOptions()
+        self.version = version
+        self.settings = self.options.text
+        self.device = torch.device(device)
+        fast = self.options.fast_arithmetic
+        self._layout = torch.channels_last if fast else torch.contiguous_format
+        own = channels_last(folded(network)) if fast else copy.deepcopy(network).eval()
+        self._network = own.to(self.device).requires_grad_(False)
+        self._network.dist_maps.whole_pixels = self.options.cpu_maps
+        self._network.dist_maps.overrun = self.options.cpu_maps_overrun
+        self._sees_previous = network.config.with_prev_mask
+
+    def prepare(self, image: Image, picture: str | None = None) -> RitmPrepared:
+        """Keep the picture, and shrink it for the first click. Raises ValueError."""
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(
+                f"a picture is uint8 [H, W, 3]; this one is {image.dtype} {list(image.shape)}"
+            )
+        own = torch.from_numpy(np.array(image, order="C", copy=True))
+        size = (image.shape[0], image.shape[1])
+        shown = limited_size(
+            limited_size(size, self.options.first_click_side), self.options.max_size
+        )
+        first = None if shown == size else _pixels(own, whole(size), shown)
+        nbytes = own.nbytes + (0 if first is None else first.nbytes)
+        return RitmPrepared(picture or picture_id(image), size, nbytes, own, first)
+
+    def batch_key(self, query: Query) -> Hashable:
+        """The size of the network's input: questions of one size share a pass."""
+        task = self._task(query)
+        return task.view.size if isinstance(task, _Task) else None
+
+    def segment_batch(self, queries: Sequence[Query]) -> list[Result]:
+        """Answer questions whose inputs to the network are of one size, or that need no network."""
+        tasks = [self._task(query) for query in queries]
+        waiting = [task for task in tasks if isinstance(task, _Task)]
+        answers = iter(self._answers(waiting))
+        return [next(answers) if isinstance(task, _Task) else task for task in tasks]
+
+    def _answers(self, tasks: Sequence[_Task]) -> list[Result]:
+        if not tasks:
+            return []
+        results = []
+        for task, probability in zip(tasks, self._probabilities(tasks), strict=True):
+            result, memory = self._answer(task, probability)
+            again = look_again(memory, task.view, task.scene, self.options)
+            if again is not None:
+                second = replace(task, view=again)
+                result, memory = self._answer(second, self._probabilities([second])[0])
+            state = memory.state(self.version, task.prepared.picture)
+            results.append(replace(result, state=state))
+        return results
+
+    def _task(self, query: Query) -> _Task | Result:
+        """The question made ready for the network, or its answer where no network is needed."""
+        prepared, prompt = query.prepared, query.prompt
+        assert isinstance(prepared, RitmPrepared)  # noqa: S101 - the contract of prepare()
+        scene = _scene(prompt, prepared.size, self.options)
+        memory = self._memory(query)
+        if not scene.positive and (prompt.mask is None or memory.bounds is None):
+            return Result.empty(prepared.size)
+        if not scene.clicks:
+            return self._given_mask(prepared, memory, prompt)
+        view = look(memory, scene, self.options)
+        return _Task(prepared, prompt, scene, memory, view)
+
+    def _memory(self, query: Query) -> Memory:
+        """What is known from before: the state's, or the initial mask's where that is new."""
+        mask, size = query.prompt.mask, query.prepared.size
+        if mask is not None and mask.shape != size:
+            raise ValueError(f"the initial mask is {mask.shape} and the picture {size} large")
+        if self.options.one_shot:
+            return Memory()
+        state = query.state
+        if state is not None and state.belongs_to(self.version, query.prepared.picture):
+            return Memory.recalled(state)
+        if mask is None or self.options.mask_every_click:
+            return Memory()
+        return Memory.of_mask(np.ascontiguousarray(mask, np.bool_), self.options)
+
+    def _given_mask(self, prepared: RitmPrepared, memory: Memory, prompt: Prompt) -> Result:
+        """An initial mask is right until somebody clicks."""
+        assert prompt.mask is not None and memory.bounds is not None  # noqa: S101 - see _task
+        top, bottom, left, right = memory.bounds
+        values = prompt.mask[top : bottom + 1, left : right + 1].astype(np.float32)
+        state = memory.state(self.version, prepared.picture)
+        region = (left, top, right + 1, bottom + 1)
+        return Result(prepared.size, region, values, state, threshold=self.options.threshold)
+
+    def _answer(self, task: _Task, probability: Tensor) -> tuple[Result, Memory]:
+        """Network output [h, w] as an answer over the picture, and what to remember of it."""
+        view, options = task.view, self.options
+        values = probability[None, None]
+        for size in view.back:
+            values = resized(values, size)
+        region, inside = view.region, values[0, 0]
+        limits = confinement(task.scene, options)
+        if limits is not None:
+            region = common(region, limits)
+            inside = _part(inside, region, view.region)
+        array = np.ascontiguousarray(inside.numpy())
+        corners = (region.left, region.top, region.right + 1, region.bottom + 1)
+        result = Result(task.prepared.size, corners, array, threshold=options.threshold)
+        bounds = mask_roi(array > options.zoom_threshold, (region.top, region.left))
+        memory = Memory(None, view.region, bounds, view.roi, view.frame)
+        if not self._sees_previous:
+            return result, memory
+        if options.full_size_state:
+            full = torch.from_numpy(result.probability)
+            return result, replace(memory, previous=full, region=whole(result.size))
+        kept = resized(probability[None, None], _map_size(view.size))[0, 0]
+        return result, replace(memory, previous=kept.half())
+
+    def _probabilities(self, tasks: Sequence[_Task]) -> list[Tensor]:
+        """One pass of the network: float32 [h, w] on the CPU for each task, all of one size."""
+        width = tasks[0].view.size[1]
+        lists: list[Positions] = [task.view.clicks for task in tasks]
+        inputs = torch.stack([self._input(task) for task in tasks])
+        images, previous = inputs[:, :3], inputs[:, 3:]
+        if self.options.flip:
+            lists = lists + [mirrored(clicks, width) for clicks in lists]
+            images = torch.cat([images, images.flip(3)])
+            previous = torch.cat([previous, previous.flip(3)])
+        with torch.inference_mode():
+            logits = self._network(
+                images.to(self.device).contiguous(memory_format=self._layout),
+                points_tensor(lists, self.device),
+                previous.to(self.device) if self._sees_previous else None,
+            ).instances
+            if self.options.flip:
+                direct, flipped = logits.chunk(2)
+                logits = (direct + flipped.flip(3)) / 2
+            return list(logits.sigmoid().float().cpu()[:, 0])
+
+    def _input(self, task: _Task) -> Tensor:
+        """Picture and previous map as the network sees them: float32 [3 or 4, h, w]."""
+        view, fast = task.view, self.options.fast_arithmetic
+        first = view.sizes[0] if fast else view.source.size
+        layers = [_picture(task, first)]
+        if self._sees_previous:
+            previous = self._shown(task).seen(view.source, first)
+            layers.append(torch.zeros(1, *first) if previous is None else previous[None])
+        both = torch.cat(layers)[None]
+        for size in view.sizes:
+            both = resized(both, size)
+        return both[0]
+
+    def _shown(self, task: _Task) -> Memory:
+        """The memory whose map the network is shown."""
+        mask = task.prompt.mask
+        if mask is None or not self.options.mask_every_click:
+            return task.memory
+        given = torch.from_numpy(np.ascontiguousarray(mask, np.float32))
+        return Memory(given, whole(task.prepared.size))
+
+
+def _scene(prompt: Prompt, size: Size, options: RitmOptions) -> Scene:
+    """Clicks and box of a prompt, as far as they are inside the picture."""
+    box = None if prompt.box is None else box_within(prompt.box, size)
+    begun = box is not None or (prompt.mask is not None and not options.mask_every_click)
+    clicks = as_clicks(replace(prompt, box=box))
+    return Scene(
+        size=size,
+        clicks=_inside(clicks, size),
+        own=_inside(prompt.clicks, size),
+        box=box,
+        begun=begun,
+    )
+
+
+def _inside(clicks: Sequence[Click], size: Size) -> list[PixelClick]:
+    """The pixels of the clicks that lie inside the picture."""
+    pixels = [(*click.pixel, click.positive) for click in clicks]
+    return [click for click in pixels if 0 <= click[0] < size[0] and 0 <= click[1] < size[1]]
+
+
+def _picture(task: _Task, size: Size) -> Tensor:
+    """What the network sees of the picture, at `size`: float32 [3, h, w] in [0, 1]."""
+    source, prepared = task.view.source, task.prepared
+    first = prepared.first
+    if first is not None and source == whole(prepared.size) and first.shape[1:] == size:
+        return first
+    return _pixels(prepared.image, source, size)
+
+
+def _pixels(image: Tensor, source: Roi, size: Size) -> Tensor:
+    """A region of uint8 [H, W, 3] resampled to float32 [3, h, w] in [0, 1]."""
+    rows = spread(source.top, source.bottom, size[0])
+    columns = spread(source.left, source.right, size[1])
+    return gathered(image, rows, columns).permute(2, 0, 1).div_(255)
+
+
+def _part(values: Tensor, region: Roi, of: Roi) -> Tensor:
+    """The rows and columns of `region` from a map that lies over `of`; none where they miss."""
+    top, left = region.top - of.top, region.left - of.left
+    height, width = (max(side, 0) for side in region.size)
+    return values[top : top + height, left : left + width]
+
+
+def _map_size(size: Size) -> Size:
+    return size if max(size) <= LONGEST_MAP_SIDE else scaled_size(size, LONGEST_MAP_SIDE)

@@ -1,0 +1,247 @@
+"""What RITM looks at for the next click, decided from what it remembers. Pure arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from models.prompts import Box
+from models.resampling import moved, spread
+from models.ritm_options import RitmOptions
+from models.state import State
+from models.zoom import (
+    Pixel,
+    Roi,
+    Size,
+    around,
+    box_roi,
+    clamped,
+    expanded,
+    into_crop,
+    iou,
+    leaves,
+    limited_size,
+    mask_roi,
+    scaled_size,
+    whole,
+)
+
+PixelClick = tuple[int, int, bool]
+"""(row, column, positive)."""
+
+SMALL = 0.5
+"""An object whose region has a smaller IoU with the picture deserves a second look."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What one click leaves for the next.
+
+    `previous` is a float map [h, w] of probabilities that lies over `region`; `bounds` is the box
+    of the mask, `roi` the zoom-in region, `frame` the size that `max_size` last reduced.
+    """
+
+    previous: Tensor | None = None
+    region: Roi | None = None
+    bounds: Roi | None = None
+    roi: Roi | None = None
+    frame: Size | None = None
+
+    @classmethod
+    def recalled(cls, state: State) -> Memory:
+        """The memory that a state of our own carries."""
+        previous = state.arrays.get("previous")
+        region, bounds, roi = (_roi(state.values.get(name)) for name in ("region", "bounds", "roi"))
+        frame = state.values.get("frame")
+        return cls(
+            previous=None if previous is None else torch.from_numpy(np.array(previous)),
+            region=region,
+            bounds=bounds,
+            roi=roi,
+            frame=None if frame is None else (frame[0], frame[1]),
+        )
+
+    def state(self, version: str, picture: str) -> State:
+        """The same as a state of a model version and a picture."""
+        places = {"region": self.region, "bounds": self.bounds, "roi": self.roi}
+        values = {name: None if roi is None else list(roi) for name, roi in places.items()}
+        values["frame"] = None if self.frame is None else list(self.frame)
+        arrays = {} if self.previous is None else {"previous": self.previous.numpy()}
+        return State(version, picture, arrays, values)
+
+    @classmethod
+    def of_mask(cls, mask: npt.NDArray[np.bool_], options: RitmOptions) -> Memory:
+        """As if the network had answered bool HxW `mask`; nothing remembered of an empty one."""
+        bounds = mask_roi(mask)
+        if bounds is None:
+            return cls()
+        grown = expanded(bounds, options.expansion_ratio, options.min_crop_size)
+        region = clamped(grown, (mask.shape[0], mask.shape[1]))
+        size = scaled_size(region.size, options.zoom_target)
+        over_picture = cls(torch.from_numpy(mask), whole((mask.shape[0], mask.shape[1])))
+        previous = over_picture.seen(region, size)
+        return cls(None if previous is None else previous.half(), region, bounds)
+
+    def seen(self, source: Roi, size: Size) -> Tensor | None:
+        """The previous map, float32 `size`, as it looks in the crop of `source`."""
+        if self.previous is None or self.region is None:
+            return None
+        if self.region == source and self.previous.shape == size:
+            return self.previous.float()
+        rows = spread(source.top, source.bottom, size[0]) - self.region.top
+        columns = spread(source.left, source.right, size[1]) - self.region.left
+        scale = [
+            (pixels - 1) / max(side - 1, 1)
+            for pixels, side in zip(self.previous.shape, self.region.size, strict=True)
+        ]
+        return moved(self.previous, rows * scale[0], columns * scale[1])
+
+
+@dataclass(frozen=True)
+class View:
+    """What the network is shown, and where its answer belongs.
+
+    It sees `source` resampled to each of `sizes` in turn, with `clicks` (row, column, positive)
+    in pixels of the last. The answer is resampled to each of `back` and lies over `region`, whose
+    size is the last of them. `roi` and `frame` are what `Memory` then holds.
+    """
+
+    source: Roi
+    sizes: tuple[Size, ...]
+    clicks: tuple[tuple[float, float, bool], ...]
+    back: tuple[Size, ...]
+    region: Roi
+    roi: Roi | None
+    frame: Size | None
+
+    @property
+    def size(self) -> Size:
+        """(height, width) of the network's input."""
+        return self.sizes[-1]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One question, as far as deciding where to look is concerned.
+
+    `clicks` are all clicks there are, those that stand for a box or a scribble included; `own`
+    are the annotator's. `box` is within the picture. With `begun`, clicks need not be counted
+    before zooming in.
+    """
+
+    size: Size
+    clicks: Sequence[PixelClick]
+    own: Sequence[PixelClick] = ()
+    box: Box | None = None
+    begun: bool = False
+
+    @property
+    def positive(self) -> list[Pixel]:
+        """The pixels of the positive clicks."""
+        return [(row, column) for row, column, positive in self.clicks if positive]
+
+
+def look(memory: Memory, scene: Scene, options: RitmOptions) -> View:
+    """Decide what to show the network for the next answer."""
+    candidate = _candidate(memory, scene, options)
+    if candidate is None:
+        roi = memory.roi if options.keep_stale_roi else None
+        source = whole(scene.size)
+        between = limited_size(scene.size, options.first_click_side)
+    else:
+        roi = _kept(memory.roi, candidate, scene, options)
+        source = roi
+        between = scaled_size(roi.size, options.zoom_target)
+    size = limited_size(between, options.max_size)
+    frame = memory.frame if size == between else between
+    region = roi or whole(scene.size)
+    zoomed_and_limited = candidate is not None and size != between
+    return View(
+        source=source,
+        sizes=(between, size) if zoomed_and_limited else (size,),
+        clicks=_placed(scene.clicks[: options.net_clicks_limit], source, between, size),
+        back=(region.size,) if frame is None else (frame, region.size),
+        region=region,
+        roi=roi,
+        frame=frame,
+    )
+
+
+def look_again(memory: Memory, view: View, scene: Scene, options: RitmOptions) -> View | None:
+    """The second view within one click, if the rule of `skip_clicks` <= 0 asks for it.
+
+    `memory` is what the first view left behind.
+    """
+    if not options.zoom_in or options.skip_clicks > 0 or view.roi is not None:
+        return None
+    if memory.bounds is None or options.one_shot:
+        return None
+    found = _region_around(memory.bounds, [], scene.size, options)
+    if iou(found, whole(scene.size)) >= SMALL:
+        return None
+    return look(memory, scene, options)
+
+
+def _candidate(memory: Memory, scene: Scene, options: RitmOptions) -> Roi | None:
+    """The region to zoom in on, None for the whole picture as it is."""
+    early = len(scene.clicks) <= options.skip_clicks and not scene.begun
+    if not options.zoom_in or options.one_shot or early:
+        return None
+    known = memory.bounds
+    if known is None and scene.box is not None:
+        known = box_roi(scene.box)
+    if known is not None:
+        return _region_around(known, scene.positive, scene.size, options)
+    return whole(scene.size) if options.skip_clicks < 0 else None
+
+
+def _region_around(known: Roi, pixels: Sequence[Pixel], size: Size, options: RitmOptions) -> Roi:
+    found = around(known, pixels)
+    grown = expanded(found, options.expansion_ratio, options.min_crop_size)
+    return clamped(grown, size)
+
+
+def _kept(stored: Roi | None, candidate: Roi, scene: Scene, options: RitmOptions) -> Roi:
+    """The stored region, or the candidate where the stored one no longer does."""
+    if stored is None or leaves(stored, scene.positive):
+        return candidate
+    return candidate if iou(candidate, stored) < options.recompute_iou else stored
+
+
+def _placed(
+    clicks: Sequence[PixelClick], source: Roi, between: Size, size: Size
+) -> tuple[tuple[float, float, bool], ...]:
+    """Clicks of the picture in pixels of what the network sees."""
+    placed = []
+    for row, column, positive in clicks:
+        at = into_crop(row, column, source, between)
+        if size != between:
+            at = into_crop(*at, whole(between), size)
+        placed.append((*at, positive))
+    return tuple(placed)
+
+
+def _roi(values: Sequence[int] | None) -> Roi | None:
+    return None if values is None else Roi(*values)
+
+
+def confinement(scene: Scene, options: RitmOptions) -> Roi | None:
+    """Where a box lets the mask be; None without a box.
+
+    A positive click of the annotator's own beyond the box widens it, by the same margin.
+    """
+    if scene.box is None:
+        return None
+    box = box_roi(scene.box)
+    limits = expanded(box, 1 + 2 * options.box_margin)
+    margin = round(options.box_margin * max(box.size))
+    for row, column, positive in scene.own:
+        if positive:
+            corners = [(row - margin, column - margin), (row + margin, column + margin)]
+            limits = around(limits, corners)
+    return clamped(limits, scene.size)
