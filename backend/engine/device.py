@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 from backend.errors import OutOfMemory
@@ -40,9 +41,9 @@ class _Pass:
     segmenter: Segmenter
     query: Query
 
-    @property
+    @cached_property
     def key(self) -> Hashable:
-        """None for a question that stands alone."""
+        """None for a question that stands alone. Asked for on the device's thread."""
         try:
             key = self.segmenter.batch_key(self.query)
         except Exception:  # a question that has no key fails in its own pass, alone
