@@ -86,6 +86,10 @@ class Service:
         self._record(task, answer.milliseconds, answer)
         return answer
 
+    def picture(self, image_id: str) -> bytes | None:
+        """The encoded picture of an earlier request, None where it is no longer kept."""
+        return self._kept.pictures.get(image_id)
+
     def offered(self) -> list[ModelOffer]:
         """The models served here, the default one first. Never waits for a model to load."""
         return [models_offered.offer(status) for status in self._queue.status().models]
