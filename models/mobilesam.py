@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from models.mobilesam_network import EncodedPrompt, MobileSam
 from models.mobilesam_options import FAITHFUL, MobileSamOptions
 from models.placement import scribble_clicks
-from models.prompts import Box, Click, Prompt
+from models.prompts import Box, Click
 from models.sam_choice import Evidence, choose, depth
 from models.sam_frame import MASK_STRIDE, Frame, Logits
 from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id
@@ -124,10 +125,11 @@ class MobileSamSegmenter(Segmenter):
         clicks = scribble_clicks(prompt.scribbles) + prompt.clicks
         telling = [click for click in clicks if click.positive or previous is not None]
         newest = telling[-1] if telling else None
-        if not clicks and prompt.box is None and prompt.mask is not None:
-            # A mask alone tells the network little; a click in its middle says what it means.
-            clicks = _middle(prompt)
-        return _Task(prepared, clicks, newest, _ordered(prompt.box), fed, previous)
+        box = _ordered(prompt.box)
+        if not clicks and box is None and prompt.mask is not None and prompt.mask.any():
+            # A mask alone tells the network little; its middle and its box say what it means.
+            clicks, box = _told_by(prompt.mask)
+        return _Task(prepared, clicks, newest, box, fed, previous)
 
     def _remembered(self, query: Query) -> Logits | None:
         """The logits in the state, if it is one of this model, picture and input size."""
@@ -214,13 +216,14 @@ def _ordered(box: Box | None) -> Box | None:
     return left, top, right, bottom
 
 
-def _middle(prompt: Prompt) -> tuple[Click, ...]:
-    """A click at the deepest pixel of the initial mask; none for an empty mask."""
-    if prompt.mask is None or not prompt.mask.any():
-        return ()
-    distance = depth(prompt.mask)
+def _told_by(mask: npt.NDArray[np.bool_]) -> tuple[tuple[Click, ...], Box]:
+    """A click at the deepest pixel of a mask, bool HxW, that is not empty, and the mask's box."""
+    distance = depth(mask)
     row, column = np.unravel_index(int(distance.argmax()), distance.shape)
-    return (Click(float(column), float(row)),)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    left, top, right, bottom = (float(edge) for edge in box)
+    return (Click(float(column), float(row)),), (left, top, right, bottom)
 
 
 def network(name: str) -> MobileSam:
