@@ -35,6 +35,7 @@ from rich.table import Table
 from backend.evaluation import machine
 from backend.frontends.cvat import nuclio
 from backend.settings import load
+from benchmarks.timing import of
 
 PICTURE = Path(__file__).parents[1] / "docs" / "example.jpg"
 OBJECT = (0.40, 0.59)
@@ -44,12 +45,17 @@ SIZES = ((1280, 960), (4000, 3000))
 LOADING_SECONDS = 120.0
 
 
+Case = tuple[str, str]
+"""A size of picture and a kind of click."""
+
+
 @dataclass
 class Times:
-    """Milliseconds and bytes of the clicks of one kind."""
+    """The calls of one case: milliseconds, and bytes of requests and answers."""
 
     milliseconds: list[float] = field(default_factory=list)
-    answer_bytes: list[int] = field(default_factory=list)
+    sent: list[int] = field(default_factory=list)
+    answered: list[int] = field(default_factory=list)
 
 
 def main() -> None:
@@ -57,24 +63,16 @@ def main() -> None:
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends what was started here as well
     os.environ["MASKLOOP_LOG_LEVEL"] = "error"
-    console = Console()
-    table = Table("queue", "picture", "body", "click", "median", "p95", "answer", "x inline")
-    medians: dict[tuple[str, str, str], float] = {}
+    # RQ comes first: the web process then has no torch in it, as where it is deployed.
     found = {mode: _measure(mode, arguments) for mode in ("rq", "inline")}
+    table = Table("queue", "picture", "click", "sent", "answer", "median", "p95", "x inline")
     for mode in ("inline", "rq"):
-        for (size, body_bytes, kind), times in found[mode].items():
-            median, p95 = np.percentile(times.milliseconds, (50, 95))
-            medians[mode, size, kind] = float(median)
-            table.add_row(
-                mode,
-                size,
-                f"{body_bytes / 1e6:.1f} MB",
-                f"{kind} ({len(times.milliseconds)})",
-                f"{median:.0f} ms",
-                f"{p95:.0f} ms",
-                f"{np.median(times.answer_bytes) / 1e3:.1f} kB",
-                f"{median / medians['inline', size, kind]:.2f}",
-            )
+        for case, times in found[mode].items():
+            timing = of(times.milliseconds)
+            ratio = timing.median / of(found["inline"][case].milliseconds).median
+            sizes = (f"{np.median(n) / 1e3:.1f} kB" for n in (times.sent, times.answered))
+            table.add_row(mode, *case, *sizes, *timing.cells, f"{ratio:.2f}")
+    console = Console(width=100)
     console.print(table)
     settings = load()
     console.print(f"model {settings.model}, answers as for CVAT {arguments.cvat}")
@@ -89,31 +87,32 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(mode: str, arguments: argparse.Namespace) -> dict[tuple[str, int, str], Times]:
-    """Times by size of picture, bytes of body and kind of click."""
-    found: dict[tuple[str, int, str], Times] = {}
+def _measure(mode: str, arguments: argparse.Namespace) -> dict[Case, Times]:
+    """The calls of every case through one kind of queue."""
+    found: dict[Case, Times] = {}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MASKLOOP_DATABASE_URL"] = f"sqlite:///{folder}/log.db"
         with _queue(mode, Path(folder)), _function() as context:
             for width, height in SIZES:
-                bodies = _bodies(width, height, arguments.pictures + 1, arguments.clicks)
-                _call(context, next(bodies)[0], arguments.cvat)  # what is made once and kept
-                for picture in bodies:
-                    for number, body in enumerate(picture):
-                        kind = "following" if number else "first"
-                        key = f"{width}x{height}", len(picture[0]), kind
-                        key = next((k for k in found if k[::2] == key[::2]), key)
-                        times = found.setdefault(key, Times())
+                pictures = _bodies(width, height, arguments.pictures + 1, arguments.clicks)
+                _call(context, next(pictures)[0], arguments.cvat)  # warms everything up
+                for bodies in pictures:
+                    for number, body in enumerate(bodies):
+                        case = f"{width}x{height}", "following" if number else "first"
+                        times = found.setdefault(case, Times())
                         started = time.perf_counter()
                         answer = _call(context, body, arguments.cvat)
                         times.milliseconds.append((time.perf_counter() - started) * 1000)
-                        times.answer_bytes.append(len(answer))
+                        times.sent.append(len(body))
+                        times.answered.append(len(answer))
     return found
 
 
 def _bodies(width: int, height: int, pictures: int, clicks: int) -> Iterator[list[bytes]]:
     """For each of some different pictures, the bodies of its clicks, one after the other."""
-    image = cv2.resize(cv2.imread(str(PICTURE)), (width, height), interpolation=cv2.INTER_CUBIC)
+    example = cv2.imread(str(PICTURE))
+    assert example is not None, f"{PICTURE} is missing"
+    image = cv2.resize(example, (width, height), interpolation=cv2.INTER_CUBIC)
     angles = np.arange(clicks) * 2.4
     reach = np.where(np.arange(clicks) > 0, RADIUS * 0.6, 0)
     xs = (OBJECT[0] + reach * np.cos(angles)) * width

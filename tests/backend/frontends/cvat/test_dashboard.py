@@ -28,7 +28,7 @@ from tests.backend.frontends.cvat.payloads import (
 from tests.backend.frontends.cvat.pictures import BOX, HEIGHT, INSIDE, KINDS, OUTSIDE, SQUARE, WIDTH
 from tests.backend.growing import GrowingSource
 
-MODELS = ("ritm-hrnet18@coco-lvis", "ritm-hrnet18s")
+MODELS = ("ritm-hrnet18s", "ritm-hrnet18@coco-lvis")
 LISTING = {
     "User-Agent": OLD,
     "x-nuclio-project-name": "cvat",

@@ -13,12 +13,16 @@ import msgpack
 import nuclio_sdk
 import numpy as np
 import pytest
+from cvat_sdk.masks import decode_mask
 from nuclio_sdk.json_encoder import Encoder
 from nuclio_sdk.logger import JSONFormatter
 
-from backend.errors import InvalidSettings
+from backend import weights
+from backend.errors import InvalidSettings, WeightsMissing
 from backend.frontends.cvat import nuclio
 from backend.service import Service, build
+from backend.settings import load
+from tests import scene
 from tests.backend.frontends.cvat.payloads import (
     BETWEEN,
     NEW,
@@ -46,10 +50,14 @@ def log() -> Log:
 
 
 @pytest.fixture
-def context(log: Log) -> nuclio_sdk.Context:
+def context(log: Log) -> Iterator[nuclio_sdk.Context]:
     logger = nuclio_sdk.Logger(logging.DEBUG, name="nuclio_sdk.test")
     logger.set_handler("default", log, JSONFormatter())
-    return nuclio_sdk.Context(logger, nuclio_sdk.Platform("local", "nuclio"), worker_id="0")
+    ours = logging.getLogger("backend")
+    before, level = list(ours.handlers), ours.level
+    yield nuclio_sdk.Context(logger, nuclio_sdk.Platform("local", "nuclio"), worker_id="0")
+    ours.handlers[:] = before
+    ours.setLevel(level)
 
 
 @pytest.fixture
@@ -323,3 +331,26 @@ def test_the_model_is_loaded_before_the_first_click(
     assert np.array_equal(pixels(found), SQUARE)
     assert source.loads == 1
     context.platform._termination_callback()
+
+
+def test_the_default_model_finds_the_object_in_the_readmes_picture(
+    monkeypatch: pytest.MonkeyPatch, context: nuclio_sdk.Context, tmp_path: Path
+) -> None:
+    try:
+        weights.installed(load(), "mobilesam")
+    except WeightsMissing as error:
+        pytest.skip(error.message)
+    monkeypatch.setenv("MASKLOOP_DATABASE_URL", f"sqlite:///{tmp_path / 'log.db'}")
+    _, truth = scene.draw()
+    height, width = truth.shape
+    image = (Path(__file__).parents[4] / "docs" / "example.jpg").read_bytes()
+    x, y, radius = scene.ORANGE
+    box = [[x - radius, y - radius], [x + radius, y + radius]]
+    nuclio.init_context(context)
+    try:
+        for prompt in ({"pos_points": [[x, y]]}, {"obj_bbox": box}):
+            (shape,) = answer(context, payload(image, **prompt), NEW)["shapes"]
+            mask = decode_mask(shape["points"], image_width=width, image_height=height)
+            assert overlap(mask, truth) > 0.95
+    finally:
+        context.platform._termination_callback()
