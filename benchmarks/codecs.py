@@ -25,7 +25,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from backend.codecs import cleaning, coco, cvat, label_studio, png, polygons
+from backend import cleaning
+from backend.codecs import coco, cvat, label_studio, png, polygons
 from backend.evaluation import machine
 from backend.masks import Mask
 from backend.pictures import PictureLimits

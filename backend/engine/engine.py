@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend import pictures
+from backend.cleaning import clean
 from backend.engine.device import Device
 from backend.engine.picture_store import PictureStore
 from backend.engine.prepared import PreparedPictures
@@ -141,7 +142,7 @@ class Engine:
             prompt = self._prompt(question.prompt)
             prepared = self._prepare(question, segmenter)
             result, remembered = self._walk(question, segmenter, prepared, prompt)
-            mask = _mask_of(result)
+            mask = clean(_mask_of(result), prompt)
         except MemoryError as error:
             raise OutOfMemory(
                 "this machine's memory cannot hold the picture; send a smaller one"

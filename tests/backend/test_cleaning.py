@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from backend.codecs.cleaning import Limit, clean
+from backend.cleaning import Limit, clean
 from backend.masks import Mask
 from models.prompts import Click, Prompt, Scribble
 
