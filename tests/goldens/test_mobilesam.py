@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,8 +20,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.mobilesam import FAITHFUL, MobileSamSegmenter
 from models.mobilesam_network import MobileSam
+from models.prompts import Click, Prompt
 from models.sam_frame import Frame
+from models.segmenter import replay
 from tests.goldens.cases import Case, cases, parametrize
 from tests.goldens.mobilesam_files import FULL_SIDE, GoldenFile, golden_network
 
@@ -192,6 +196,36 @@ def test_decoder_inside(file: GoldenFile) -> None:
     assert_tap(upscaled, golden["p1_up_sub"], np.abs(golden["p1_up_sub"]).max())
     hyper = np.stack([taps[f"hyper{i}"] for i in range(4)])
     np.testing.assert_allclose(hyper, golden["p1_hyper"], rtol=0, atol=5e-3)
+
+
+WAYS = {
+    "seq_first": FAITHFUL,
+    "seq_always": replace(FAITHFUL, later_masks=FAITHFUL.first_masks),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_clicking_the_authors_way(file: GoldenFile, way: str) -> None:
+    golden = file.arrays
+    if f"{way}_low" not in golden:
+        pytest.skip(f"{file.id} has no {way}")
+    options = replace(WAYS[way], input_side=file.side)
+    segmenter = MobileSamSegmenter(file.network, "mobilesam@golden:0", options=options)
+    clicks = tuple(
+        Click(x, y, bool(label))
+        for (x, y), label in zip(golden["in_seq_coords"], golden["in_seq_labels"], strict=True)
+    )
+    steps = replay(segmenter, segmenter.prepare(file.image), Prompt(clicks))
+    for index, step in enumerate(steps):
+        assert step.state is not None
+        low = step.state.arrays["logits"]
+        np.testing.assert_allclose(low[3::8, 3::8], golden[f"{way}_low"][index], rtol=0, atol=2e-3)
+        score = np.nanmax(golden[f"{way}_iou"][index])
+        assert step.score == pytest.approx(min(score, 1), abs=1e-4)
+        assert_same_mask(step.mask, golden[f"{way}_masks"][index])
+        probability = 1 / (1 + np.exp(-file.frame.logits(low)))
+        kept = step.probability != 0
+        np.testing.assert_allclose(step.probability[kept], probability[kept], rtol=0, atol=1e-5)
 
 
 def test_golden_small_encoders(case: Case) -> None:
