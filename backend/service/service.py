@@ -87,7 +87,10 @@ class Service:
         return answer
 
     def picture(self, image_id: str) -> bytes | None:
-        """The encoded picture of an earlier request, None where it is no longer kept."""
+        """The encoded picture of an earlier answer, None where it is no longer remembered.
+
+        Raises QueueUnavailable where Redis does not answer.
+        """
         return self._kept.pictures.get(image_id)
 
     def offered(self) -> list[ModelOffer]:
@@ -132,25 +135,15 @@ class Service:
 
     def _answer(self, task: _Task) -> Outcome:
         """Have the queue answer, with picture and mask kept for as long as that takes."""
-        if not task.prompt.points_at_something:
-            version = task.model.version or task.model.name
-            return Outcome(Mask.empty(task.size), version, "", None, 0)
-        job = SegmentJob(
-            request_id=task.request.request_id,
-            image_id=task.image_id,
-            model=task.model.name,
-            prompt=task.record,
-            milliseconds=int(task.deadline.remaining * 1000),
-            object_id=task.object_id,
-            priority=task.request.priority,
-            supersede_key=_supersede_key(task.request.origin, task.object_id),
-        )
         store = self._kept.pictures
         with ExitStack() as held:
             held.enter_context(store.held(task.image_id, task.request.image))
+            if not task.prompt.points_at_something:
+                version = task.model.version or task.model.name
+                return Outcome(Mask.empty(task.size), version, "", None, 0)
             if task.record.mask is not None and task.prompt.mask is not None:
                 held.enter_context(store.mask_held(task.record.mask, task.prompt.mask))
-            return self._queue.submit(job).result(task.deadline.remaining)
+            return self._queue.submit(_job(task)).result(task.deadline.remaining)
 
     def _record(
         self,
@@ -211,6 +204,19 @@ class _Task:
     record: PromptRecord
     order_known: bool
     object_id: str
+
+
+def _job(task: _Task) -> SegmentJob:
+    return SegmentJob(
+        request_id=task.request.request_id,
+        image_id=task.image_id,
+        model=task.model.name,
+        prompt=task.record,
+        milliseconds=int(task.deadline.remaining * 1000),
+        object_id=task.object_id,
+        priority=task.request.priority,
+        supersede_key=_supersede_key(task.request.origin, task.object_id),
+    )
 
 
 def _scope(origin: Origin) -> str:

@@ -417,6 +417,13 @@ def test_the_object_is_the_callers_or_found_again(serve: Serve, picture: bytes) 
     assert served.segment(picture, CLICKS[0], origin=other_task).object_id != "pear"
 
 
+def test_a_picture_is_remembered_by_its_id(serve: Serve, picture: bytes) -> None:
+    served = serve()
+    assert served.service.picture("0" * 64) is None
+    answer = served.segment(picture)
+    assert served.service.picture(answer.image_id) == picture
+
+
 def test_offered_and_ready(serve: Serve, picture: bytes) -> None:
     served = serve(models=("ritm-hrnet18",))
     served.segment(picture, CLICKS[0])
