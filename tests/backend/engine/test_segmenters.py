@@ -7,9 +7,18 @@ from collections.abc import Callable
 import pytest
 import torch
 
+import models
+from backend import weights
+from backend.blobs import MemoryBlobs
+from backend.engine import Engine, PictureStore, Question
 from backend.engine.segmenters import ZooSegmenters, choose_device, served_options
 from backend.errors import InvalidSettings, UnknownModelName, WeightsMissing
+from backend.prompt_record import PromptRecord
+from backend.sessions import Sessions
 from backend.settings import Settings
+from models import checkpoints
+from models.prompts import Click
+from tests.backend.conftest import encoded, scene
 
 
 @pytest.fixture
@@ -67,3 +76,34 @@ def test_missing_weights_say_what_to_type(make_settings: Callable[..., Settings]
             ask("mobilesam")
         with pytest.raises(UnknownModelName, match="did you mean"):
             ask("mobilsam")
+
+
+@pytest.mark.parametrize("model", ["mobilesam", "ritm-hrnet18s"])
+def test_weights_in_the_store_are_served_as_the_settings_have_it(
+    make_settings: Callable[..., Settings], model: str
+) -> None:
+    settings = make_settings(model=model, mobilesam_input=256, first_click_side=96, device="cpu")
+    settings.data_dir.mkdir(exist_ok=True)
+    torch.manual_seed(0)
+    tensors = models.create(model).state_dict()
+    file = settings.data_dir / "net.safetensors"
+    checkpoints.save(checkpoints.Checkpoint(model, tensors, weights="untrained"), file)
+    added = weights.add(settings, file)
+    source = ZooSegmenters(settings)
+    segmenter = source.load(model)
+    assert segmenter.version == source.version(model) == added.version
+    assert ("input_side=256" if model == "mobilesam" else "first_click_side=96") in (
+        segmenter.settings
+    )
+    store, sessions = PictureStore(MemoryBlobs(1 << 24)), Sessions(MemoryBlobs(1 << 26))
+    image = store.put(encoded(scene(0, 96, 128)))
+    engine = Engine(settings, store, sessions, source)
+    clicks = (Click(60.0, 40.0), Click(5.0, 5.0, False), Click(100.0, 80.0))
+    walked = [
+        engine.segment(Question(image, model, PromptRecord(clicks[:count]))) for count in (1, 2, 3)
+    ]
+    fresh = Engine(settings, store, Sessions(MemoryBlobs(1 << 26)), source)
+    replayed = fresh.segment(Question(image, model, PromptRecord(clicks)))
+    assert (walked[2].remembered, replayed.remembered) == (2, 0)
+    assert walked[2].mask.to_bytes() == replayed.mask.to_bytes()
+    assert walked[2].score == replayed.score
