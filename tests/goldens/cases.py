@@ -85,7 +85,7 @@ def golden_arrays(manifest: Mapping[str, Mapping[str, Any]]) -> Arrays:
 
 def golden_folder(config: pytest.Config) -> Path:
     """Where the golden cases are: `--goldens DIR`, or the folder beside the checkout."""
-    chosen = config.getoption("goldens")
+    chosen = config.getoption("goldens", default=None)
     return Path(chosen).resolve() if chosen else SHARED / "goldens"
 
 

@@ -62,7 +62,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         parametrize(metafunc, "case", found)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 def loaded(folder: Path) -> RitmNetwork:
     case = Case(folder)
     tensors = case.state_dict()
@@ -106,11 +106,12 @@ def test_tensors_are_the_authors(case: Case) -> None:
 
 def test_forward(case: Case) -> None:
     arrays = case.arrays("forward.npz")
-    drift = case.document["files"]["forward.npz"]["observed_diff"]
+    observed = case.document["files"]["forward.npz"].get("observed_diff", {})
+    drift = {name: entry["threads_2_vs_1"] for name, entry in observed.items()}
     logits, aux = forward(loaded(case.folder), arrays)
-    assert_close(logits, arrays["logits"], drift["instances"]["threads_2_vs_1"])
+    assert_close(logits, arrays["logits"], drift.get("instances", 0))
     if "logits_aux" in arrays:
-        assert_close(aux, arrays["logits_aux"], drift["instances_aux"]["threads_2_vs_1"])
+        assert_close(aux, arrays["logits_aux"], drift.get("instances_aux", 0))
 
 
 def test_forward_with_plain_golden_weights(case: Case) -> None:
@@ -190,6 +191,19 @@ def answer(
     return result, points
 
 
+def assert_same_clicks(actual: npt.ArrayLike, wanted: npt.ArrayLike) -> None:
+    """Equal points tensors [B, 2P, 3], however many rows of padding they have."""
+    for seen, recorded in zip(clicks_in(actual), clicks_in(wanted), strict=True):
+        np.testing.assert_allclose(seen, recorded, rtol=0, atol=1e-3)
+
+
+def clicks_in(points: npt.ArrayLike) -> list[npt.NDArray[np.float32]]:
+    """The rows of each sign in each list that are clicks."""
+    lists = np.asarray(points, np.float32)
+    halves = lists.reshape(2 * len(lists), -1, 3)
+    return [half[half[:, :2].max(axis=1) >= 0] for half in halves]
+
+
 def mask_iou(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
     union = np.count_nonzero(a | b)
     return np.count_nonzero(a & b) / union if union else 1.0
@@ -217,7 +231,7 @@ def test_click_sequence(case: Case, sequence: str) -> None:
         assert state.values["roi"] == call["roi"]
         assert len(points) == call["net_calls"]
         for seen, wanted in zip(points, call["points"], strict=True):
-            np.testing.assert_allclose(seen, np.array(wanted, np.float32), rtol=0, atol=1e-3)
+            assert_same_clicks(seen, wanted)
         difference = np.abs(result.probability[::stride, ::stride] - recorded["prob"][index])
         assert difference.max() <= PROBABILITY, f"click {index}"
         wanted_mask = np.unpackbits(recorded["mask049"][index], axis=1, count=width).astype(bool)
