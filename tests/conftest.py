@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from backend import weights
+from backend.errors import WeightsMissing
+from backend.settings import Settings, load
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -25,3 +29,19 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the reference folder `shared` beside the checkout, which is absent")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def installed_weights() -> Path:
+    """The folder with the default model's weights, which `make test` fetches."""
+    try:
+        return weights.installed(load(), Settings.model_fields["model"].default).path.parent
+    except WeightsMissing as error:
+        pytest.skip(error.message)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, installed_weights: Path) -> Path:
+    """A fresh data directory with the default model's weights in it, and nothing else."""
+    (tmp_path / "weights").symlink_to(installed_weights)
+    return tmp_path
