@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 import models
@@ -10,8 +11,15 @@ from backend import weights
 from backend.engine.segmenters import ZooSegmenters, choose_device
 from backend.evaluation.datasets import DataSet
 from backend.settings import Settings
-from models import zoo
+from models import mobilesam_options, ritm_options, zoo
+from models.mobilesam_options import MobileSamOptions
+from models.ritm_options import RitmOptions
 from models.segmenter import Segmenter
+
+FAITHFUL: Mapping[str, RitmOptions | MobileSamOptions] = {
+    "RITM": ritm_options.FAITHFUL,
+    "MobileSAM": mobilesam_options.FAITHFUL,
+}
 
 DAVIS_ZOOM = 600
 """RITM's zoom target on DAVIS; 400 elsewhere."""
@@ -43,13 +51,8 @@ def device(settings: Settings) -> str:
 
 
 def faithful_options(system: str, dataset: DataSet) -> dict[str, Any]:
-    """The options under which a system's authors evaluated it on `dataset`."""
-    if system == "RITM":
-        from models.ritm_options import FAITHFUL
-
-        return asdict(replace(FAITHFUL, zoom_target=DAVIS_ZOOM) if _is_davis(dataset) else FAITHFUL)
-    return {}
-
-
-def _is_davis(dataset: DataSet) -> bool:
-    return "davis" in dataset.name.lower()
+    """The options under which a system's authors evaluated it on `dataset`. Raises KeyError."""
+    faithful = FAITHFUL[system]
+    if isinstance(faithful, RitmOptions) and "davis" in dataset.name.lower():
+        faithful = replace(faithful, zoom_target=DAVIS_ZOOM)
+    return {field.name: getattr(faithful, field.name) for field in fields(faithful)}

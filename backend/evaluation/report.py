@@ -58,8 +58,8 @@ def write_pictures(folder: Path, evaluations: Mapping[str, Evaluation]) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     summaries = {name: summarise(evaluation) for name, evaluation in evaluations.items()}
-    versions = {f"{summary.version}\n{summary.settings}" for summary in summaries.values()}
-    write_plot(folder / "iou.png", summaries, "\n".join(sorted(versions)))
+    versions = sorted({evaluation.version for evaluation in evaluations.values()})
+    write_plot(folder / "iou.png", summaries, ", ".join(versions))
     for name, evaluation in evaluations.items():
         stem = re.sub(r"[^\w.-]+", "-", name).strip("-")
         title = f"{name}: the worst of {len(evaluation.records)}, {evaluation.version}"
