@@ -22,6 +22,7 @@ from backend.errors import (
     InvalidSettings,
     MaskloopError,
     Superseded,
+    Unauthorized,
     UnknownModelName,
 )
 from backend.frontends import access
@@ -37,6 +38,8 @@ from backend.store import Database, EventJournal
 
 log = logging.getLogger(__name__)
 
+AGENT = "heartex/"
+"""How Label Studio's ML calls begin to name themselves."""
 ACTION = re.compile(r"[A-Za-z_]{1,64}")
 TRAIN = "START_TRAINING"
 UNVERIFIED_CHARACTERS = 16 << 20
@@ -105,7 +108,16 @@ class Protocol:
         self._predictions = Predictions(service, settings, self._connections, Images(settings))
 
     def health(self) -> flask.Response:
-        """Alive; asked with a time-out of one second."""
+        """Alive; asked with a time-out of one second.
+
+        Probes need no key. Label Studio without the right one is refused here already: its
+        message then says so, where a refusal by `/setup` would read as a broken backend.
+        """
+        agent = flask.request.headers.get("User-Agent", "")
+        if agent.startswith(AGENT) and not access.verified(flask.request, self._settings):
+            raise Unauthorized(
+                "set Basic Authentication in the connection, with MASKLOOP_API_KEY as the password"
+            )
         return _json({"status": "UP", "model_class": "MaskloopBackend"})
 
     def setup(self) -> flask.Response:

@@ -300,6 +300,19 @@ def test_an_event_without_the_key_is_stored_as_unverified(connect: Connect) -> N
     assert client.call("GET", "/health").status_code == 200
 
 
+def test_label_studio_is_told_at_the_health_check_that_it_has_no_key(connect: Connect) -> None:
+    agent = {"User-Agent": "heartex/1.23.2"}
+    right = {"Authorization": "Basic " + base64.b64encode(b"any:horse").decode()}
+    wrong = {"Authorization": "Basic " + base64.b64encode(b"any:cow").decode()}
+    client = connect(api_key="horse")
+    statuses = [
+        client.call("GET", "/health", headers=headers).status_code
+        for headers in ({}, agent, agent | wrong, agent | right)
+    ]
+    assert statuses == [200, 401, 401, 200]
+    assert connect().call("GET", "/health", headers=agent).status_code == 200
+
+
 def test_an_unverified_event_has_a_size(connect: Connect) -> None:
     client = connect(api_key="horse")
     large = {**EVENT, "padding": "x" * (16 << 20)}
