@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import flask
@@ -63,7 +63,7 @@ Connect = Callable[..., Client]
 
 
 @pytest.fixture
-def connect(serve_inline: Serve) -> Iterator[Connect]:
+def connect(serve_inline: Serve) -> Connect:
     return lambda **values: Client(serve_inline(**values))
 
 
@@ -333,7 +333,8 @@ def test_a_configuration_can_be_validated(client: Client) -> None:
 
 @pytest.mark.parametrize("path", ["/setup", "/delete", "/duplicate_model"])
 def test_a_project_must_be_named(client: Client, path: str) -> None:
-    for project in (None, "", True, []):
+    projects: list[object] = [None, "", True, []]
+    for project in projects:
         body = {"project": project, "project_src": project, "schema": CONFIG}
         assert client.post(path, body).status_code == 400
 
@@ -352,4 +353,4 @@ def test_a_token_without_an_address_is_warned_of(
 
 
 def test_settings_show_no_token() -> None:
-    assert "secret" not in repr(Settings(label_studio_api_key="secret"))  # type: ignore[arg-type]
+    assert "secret" not in repr(Settings(label_studio_api_key="secret"))
