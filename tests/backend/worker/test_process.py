@@ -23,7 +23,7 @@ from backend.worker import WorkerProcess
 from models.prompts import Click, Prompt
 from tests.backend.conftest import RedisServer, Serve, scene
 from tests.backend.growing import PACE, Growing, GrowingSource
-from tests.backend.service.test_service import expected
+from tests.backend.service.scenario import expected
 from tests.backend.worker.worker_process import BEGUN, GO
 
 ROOT = Path(__file__).parents[3]
