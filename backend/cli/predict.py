@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 600.0
 """Nobody's time-out is waiting here, and a slow disk may be loading the model."""
 
-TINT = (255, 64, 32)
+TINT = (32, 110, 255)
 POSITIVE = (32, 200, 64)
 NEGATIVE = (230, 32, 32)
 
