@@ -150,7 +150,8 @@ class Protocol:
         context = params.get("context") if isinstance(params, dict) else None
         if context is None:
             return _json({"results": self._predictions.batch(tasks)})
-        project = _text(body.get("project"))
+        named = body.get("project")
+        project = None if named is None else _project(named)
         try:
             prediction = self._predictions.interactive(
                 tasks, body.get("label_config") or "", context, project
