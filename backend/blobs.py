@@ -122,6 +122,8 @@ class MemoryBlobs:
 
     def _put(self, key: str, data: bytes) -> None:
         self._drop(key)
+        if _cost(key, data) > self._budget and key not in self._held:
+            return  # it would drive everything else out, and then go itself
         self._entries[key] = data
         self._nbytes += _cost(key, data)
         self._evict()

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 MAX_BATCH = 16
 """Most questions in one pass of a network."""
 
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "_alloc_failed")
+"""What RuntimeErrors say of it: CUDA's, torch's own allocator's on the CPU, cuDNN's and cuBLAS'."""
+
 T = TypeVar("T")
 
 
@@ -31,7 +34,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in text for sign in OUT_OF_MEMORY)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from redis import Redis
-from rq.exceptions import DequeueTimeout
+from redis.exceptions import RedisError
+from rq.exceptions import DequeueTimeout, StopRequested
 from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
@@ -15,6 +16,7 @@ from rq.timeouts import BaseDeathPenalty
 from rq.worker import SimpleWorker
 
 from backend.queue.keys import Keys
+from backend.redis_connection import SOCKET_SECONDS
 from backend.worker.recovery import Begun
 
 log = logging.getLogger(__name__)
@@ -94,6 +96,11 @@ class DeviceWorker(SimpleWorker):
         self._begun = begun
         self._idle_seconds = idle_seconds
 
+    @property
+    def connection_timeout(self) -> int:
+        """Seconds after which a silent Redis counts as gone: ours, not RQ's seven minutes."""
+        return int(SOCKET_SECONDS)
+
     def stop(self) -> None:
         """Leave the loop once the job in hand is done, or `idle_seconds` later.
 
@@ -104,8 +111,8 @@ class DeviceWorker(SimpleWorker):
     def dequeue_job_and_maintain_ttl(self, *_: Any, **__: Any) -> tuple[Job, Queue] | None:
         """Wait for a job; None once a stop is requested, which RQ tells by a signal alone."""
         while not self._stop_requested:
-            self.heartbeat()
             try:
+                self.heartbeat()
                 return self.queue_class.dequeue_any(
                     self.queues,
                     self._idle_seconds,  # type: ignore[arg-type]
@@ -115,6 +122,8 @@ class DeviceWorker(SimpleWorker):
                 )
             except DequeueTimeout:
                 continue
+            except RedisError as error:
+                raise StopRequested from error  # ends `work` without a traceback in the log
         return None
 
     def execute_job(self, job: Job, queue: Queue) -> None:

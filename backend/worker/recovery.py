@@ -80,8 +80,10 @@ class Begun:
             else:
                 yield self._seconds(left)
         finally:
-            self._jobs.discard(job_id)
-            self._client.hdel(self._keys.running, job_id)
+            try:
+                self._client.hdel(self._keys.running, job_id)
+            finally:
+                self._jobs.discard(job_id)
 
     def _begin(self, job_id: str, how: str) -> int:
         names = (self._keys.ticket(job_id), self._keys.running)

@@ -80,9 +80,15 @@ def test_memory_keeps_what_is_held_over_any_budget() -> None:
 
 
 def test_memory_does_not_keep_what_exceeds_the_budget() -> None:
-    blobs = MemoryBlobs(budget(1))
+    blobs = MemoryBlobs(budget(2))
+    blobs.put("a", bytes(100))
+    blobs.put("b", bytes(1000))
+    assert (blobs.get("a"), blobs.get("b")) == (bytes(100), None)
+    with blobs.held("c", bytes(1000)):
+        assert blobs.get("c") == bytes(1000)
+    blobs.put("a", bytes(100))
     blobs.put("a", bytes(1000))
-    assert blobs.get("a") is None
+    assert blobs.get("a") is None, "what it replaces goes, too"
     assert blobs.nbytes == 0
 
 

@@ -172,6 +172,7 @@ def test_nothing_ends_the_thread(device: Device) -> None:
         MemoryError(),
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     ],
 )
 def test_out_of_memory_frees_tries_alone_and_then_fails_alone(error: Exception) -> None:
