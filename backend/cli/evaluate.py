@@ -84,7 +84,7 @@ def evaluate(
             document = report.as_json(summaries, model=model, faithful=faithful, machine=ran_on)
             for path in filter(None, (json_file, out and out / "evaluation.json")):
                 report.write_json(path, document)
-    Console().print(report.table(summaries))
+    Console().print(report.tables(summaries))
     if out is not None:
         report.write_pictures(out, evaluations)
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE
+from rich.console import Group
 from rich.table import Table
 
 from backend.evaluation.run import Evaluation
@@ -18,25 +20,31 @@ SHOWN_CLICKS = (1, 2, 3, 5, 10, 20)
 """Clicks whose mean IoU the table shows; JSON has all."""
 
 
-def table(summaries: Mapping[str, Summary]) -> Table:
-    """One row a set: NoC, NoF, mean IoU after some clicks, seconds per click."""
+def tables(summaries: Mapping[str, Summary]) -> Group:
+    """NoC, NoF and time, then mean IoU after some clicks; one row a set.
+
+    All sets were measured with the same limit of clicks. Fits a terminal of 80 characters.
+    """
+    noc = [f"NoC@{target}" for target in NOC_TARGETS]
+    nof = [f"NoF@{target}" for target in NOF_TARGETS]
+    counts = _grid("objects", *noc, *nof, "s/click")
     most = max(summary.protocol.clicks for summary in summaries.values())
     shown = sorted({click for click in SHOWN_CLICKS if click <= most} | {most})
     with_box = any(summary.box_iou is not None for summary in summaries.values())
-    grid = Table()
-    grid.add_column("set")
-    grid.add_column("objects", justify="right")
-    heads = [f"NoC@{target}" for target in NOC_TARGETS]
-    heads += [f"NoF@{target}" for target in NOF_TARGETS]
-    heads += ["IoU box"] * with_box + [f"IoU {click}" for click in shown] + ["s/click"]
-    for head in heads:
-        grid.add_column(head, justify="right")
+    curve = _grid(*["box"] * with_box, *(f"IoU {click}" for click in shown))
     for name, summary in summaries.items():
-        cells = [f"{summary.noc[target]:.2f}" for target in NOC_TARGETS]
-        cells += [str(summary.nof[target]) for target in NOF_TARGETS]
-        cells += ["" if summary.box_iou is None else f"{summary.box_iou:.3f}"] * with_box
-        cells += [f"{summary.miou[click - 1]:.3f}" for click in shown]
-        grid.add_row(name, str(summary.objects), *cells, f"{summary.timing.per_click:.3f}")
+        cells = [str(summary.objects), *(f"{mean:.2f}" for mean in summary.noc.values())]
+        cells += [str(count) for count in summary.nof.values()]
+        counts.add_row(name, *cells, f"{summary.timing.per_click:.3f}")
+        box = ["" if summary.box_iou is None else f"{summary.box_iou:.3f}"] * with_box
+        curve.add_row(name, *box, *(f"{summary.miou[click - 1]:.3f}" for click in shown))
+    return Group(counts, curve)
+
+
+def _grid(*heads: str) -> Table:
+    grid = Table("set", box=SIMPLE)
+    for head in heads:
+        grid.add_column(head, justify="right", no_wrap=True)
     return grid
 
 
