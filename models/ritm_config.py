@@ -14,6 +14,8 @@ CLASSES: dict[str, Literal["hrnet", "deeplab"]] = {
     "DeeplabModel": "deeplab",
 }
 
+BACKBONES = ("resnet34", "resnet50", "resnet101")
+
 WITHOUT_EFFECT = frozenset({"backbone_lr_mult", "backbone_norm_layer", "cpu_dist_maps"})
 """Parameters of training, and one of the demo, that say nothing about the network."""
 
@@ -58,6 +60,10 @@ class RitmConfig:
     binary_prev_mask: bool = False
     use_leaky_relu: bool = False
     norm_mean_std: NormMeanStd = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"the backbone is {self.backbone!r}; known are {', '.join(BACKBONES)}")
 
     @property
     def maps(self) -> int:
