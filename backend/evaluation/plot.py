@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def _dress(axes: Axes, title: str) -> None:
     axes.set_title(title, fontsize=10, loc="left")
     axes.set_xlabel("clicks")
     axes.set_ylabel("mean IoU")
-    axes.set_ylim(top=1.0)
+    axes.set_ylim(math.floor(axes.get_ylim()[0] * 10) / 10, 1.0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True, steps=[1, 2, 5, 10]))
     axes.margins(x=0.02)
     axes.axhline(0.9, color="#999999", linewidth=1, linestyle="--", zorder=0)
