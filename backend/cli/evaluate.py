@@ -60,8 +60,9 @@ def evaluate(
     ] = None,
 ) -> None:
     """Count the clicks that a model needs on the objects of evaluation sets."""
+    from backend.cleaning import clean
     from backend.evaluation import loading, machine, report
-    from backend.evaluation.run import Protocol
+    from backend.evaluation.run import Protocol, as_it_is
     from backend.evaluation.run import evaluate as run
     from backend.evaluation.summary import summarise
 
@@ -77,7 +78,11 @@ def evaluate(
             segmenter = loading.load(settings, model, dataset, faithful=faithful)
             task = bar.add_task(name, total=len(dataset.samples))
             evaluations[name] = run(
-                segmenter, dataset, protocol, progress=partial(bar.advance, task)
+                segmenter,
+                dataset,
+                protocol,
+                progress=partial(bar.advance, task),
+                finish=as_it_is if faithful else clean,
             )
             ran_on = machine.describe(loading.device(settings))
             summaries = {done: summarise(evaluations[done]) for done in evaluations}

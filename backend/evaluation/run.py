@@ -21,6 +21,12 @@ STANDARD_CLICKS = 20
 """Clicks per object in the published protocol."""
 
 Clock = Callable[[], float]
+Finish = Callable[[Mask, Prompt], Mask]
+
+
+def as_it_is(mask: Mask, prompt: Prompt) -> Mask:
+    """The network's mask, unchanged."""
+    return mask
 
 
 @dataclass(frozen=True)
@@ -87,12 +93,13 @@ class Evaluation:
 class Desk:
     """A segmenter and the picture that lies before it: prepared once for all its objects.
 
-    `clock` gives seconds.
+    `clock` gives seconds; `finish` is what becomes of a mask before anybody sees it.
     """
 
-    def __init__(self, segmenter: Segmenter, clock: Clock = time.perf_counter) -> None:
+    def __init__(self, segmenter: Segmenter, clock: Clock, finish: Finish) -> None:
         self.segmenter = segmenter
         self.clock = clock
+        self.finish = finish
         self._picture: str | None = None
         self._prepared: Prepared | None = None
 
@@ -116,7 +123,7 @@ class Attempt:
         self._desk, self._prepared, self._labels = desk, prepared, labels
         self._state: State | None = None
         self.prompt = Prompt()
-        self.mask = np.zeros(labels.shape, np.bool_)
+        self.mask = Mask.empty((labels.shape[0], labels.shape[1]))
         self.ious: list[float] = []
         self.seconds: list[float] = []
 
@@ -126,10 +133,11 @@ class Attempt:
         results = replay(
             self._desk.segmenter, self._prepared, prompt, self._state, answered=len(self.ious)
         )
-        self.mask = results[-1].mask
+        mask = results[-1].mask
         self.seconds.append(self._desk.clock() - start)
         self._state, self.prompt = results[-1].state, prompt
-        self.ious.append(iou(self._labels, self.mask))
+        self.mask = self._desk.finish(Mask.of(mask), prompt)
+        self.ious.append(iou(self._labels, self.mask.full))
 
     def reached(self, until: float | None) -> bool:
         """Whether the last answer is good enough; never without a target."""
@@ -143,14 +151,17 @@ def evaluate(
     *,
     progress: Callable[[], None] = lambda: None,
     clock: Clock = time.perf_counter,
+    finish: Finish = as_it_is,
 ) -> Evaluation:
     """Click on every object of `dataset`; `progress` is called after each.
+
+    `finish` is applied to every mask before it is measured and shown to the annotator.
 
     Raises `InvalidImage` for a file of the set that cannot be read, and `InvalidRequest` where
     not one ground truth holds an object.
     """
     protocol = protocol or Protocol()
-    desk = Desk(segmenter, clock)
+    desk = Desk(segmenter, clock, finish)
     records, skipped = [], []
     for sample in dataset.samples:
         labels = sample.read_labels()
@@ -181,7 +192,7 @@ def evaluate_object(desk: Desk, sample: Sample, labels: Labels, protocol: Protoc
     if protocol.box:
         attempt.ask(Prompt(box=bounding_box(labels)))
     while len(attempt.prompt.clicks) < protocol.clicks and not attempt.reached(protocol.until):
-        click = clicker.next_click(attempt.mask)
+        click = clicker.next_click(attempt.mask.full)
         if click is None:
             break
         attempt.ask(replace(attempt.prompt, clicks=(*attempt.prompt.clicks, click)))
@@ -189,7 +200,7 @@ def evaluate_object(desk: Desk, sample: Sample, labels: Labels, protocol: Protoc
         sample,
         attempt.prompt,
         tuple(attempt.ious),
-        Mask.of(attempt.mask),
+        attempt.mask,
         prepare_seconds,
         tuple(attempt.seconds),
     )

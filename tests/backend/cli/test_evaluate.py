@@ -12,10 +12,15 @@ from typer.testing import CliRunner
 
 import models
 from backend import weights
+from backend.cleaning import clean
 from backend.cli import app
+from backend.engine.segmenters import ZooSegmenters
 from backend.errors import InvalidRequest, WeightsMissing
 from backend.evaluation.datasets import DataSet
+from backend.evaluation.layouts import open_dataset
 from backend.evaluation.loading import faithful_options
+from backend.evaluation.run import Protocol, evaluate
+from backend.evaluation.summary import summarise
 from backend.settings import Settings
 from models import checkpoints
 from tests.backend.evaluation import folders
@@ -70,6 +75,19 @@ def test_table_json_and_pictures(data_dir: Path, sets: list[str], tmp_path: Path
     written = {path.name for path in out.iterdir()}
     pictures = {f"{kind}-{name}" for kind in ("worst", "objects") for name in ("toys", "DAVIS")}
     assert {Path(name).stem for name in written} == {"evaluation", "iou", *pictures}
+
+
+def test_served_numbers_are_those_of_the_servers_segmenter(
+    data_dir: Path, sets: list[str], tmp_path: Path
+) -> None:
+    options = ["--model", NAME, "--clicks", "2", "--limit", "2"]
+    assert run(data_dir, sets[0], *options, "--json", str(tmp_path / "r.json")).exit_code == 0
+    segmenter = ZooSegmenters(Settings(data_dir=data_dir, device="cpu")).load(NAME)
+    dataset = open_dataset(Path(sets[0])).limited(2)
+    expected = summarise(evaluate(segmenter, dataset, Protocol(clicks=2), finish=clean))
+    entry = json.loads((tmp_path / "r.json").read_text())["toys"]
+    assert entry["miou"] == list(expected.miou)
+    assert entry["settings"] == segmenter.settings
 
 
 def test_equal_runs_give_equal_numbers(data_dir: Path, sets: list[str], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from backend.errors import InvalidImage, InvalidRequest
 from backend.evaluation.datasets import DataSet, Labels, Sample
 from backend.evaluation.metrics import iou
 from backend.evaluation.run import Protocol, bounding_box, evaluate
+from backend.masks import Mask
 from models.prompts import Prompt
 from models.segmenter import Image, replay
 from tests.backend.evaluation.synthetic import RegionGrower, picture
@@ -114,6 +115,20 @@ def test_seconds_are_those_of_the_segmenter() -> None:
     ).records
     assert record.prepare_seconds == 5.0
     assert record.segment_seconds == (0.25, 0.5)
+
+
+def test_finished_masks_are_measured_and_shown_to_the_annotator() -> None:
+    image, labels = picture()
+
+    def only_left_half(mask: Mask, prompt: Prompt) -> Mask:
+        return Mask.of(mask.full & (np.arange(64) < 32))
+
+    (record,) = evaluate(
+        RegionGrower(), dataset((image, labels)), Protocol(clicks=3), finish=only_left_half
+    ).records
+    assert all(answer < 0.8 for answer in record.answers)
+    assert [click.x >= 32 for click in record.prompt.clicks] == [False, True, True]
+    assert not record.mask.full[:, 32:].any()
 
 
 def test_ground_truth_without_an_object_is_skipped_and_named() -> None:
