@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from backend import weights
 from backend.errors import WeightsMissing
 from backend.settings import Settings, load
+
+# The same examples in every run, on machines of any speed.
+hypothesis.settings.register_profile("maskloop", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("maskloop")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

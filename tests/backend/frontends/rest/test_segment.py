@@ -375,8 +375,6 @@ fields = st.sampled_from(sorted(schema.SegmentInput.model_fields.keys() - {"imag
 
 @settings(
     max_examples=150,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.dictionaries(fields, anything, max_size=3))
