@@ -42,6 +42,8 @@ def write_plot(path: Path, summaries: Mapping[str, Summary], title: str) -> None
             linewidth=1.8,
             label=f"{name} ({summary.objects}), NoC@90 {summary.noc[90]:.2f}",
         )
+    boxed = any(summary.box_iou is not None for summary in summaries.values())
+    axes.set_xlabel("clicks (0: the box alone)" if boxed else "clicks")
     _dress(axes, title)
     figure.legend(loc="outside lower center", ncols=min(3, len(summaries)), frameon=False)
     figure.savefig(path, dpi=150)
@@ -49,7 +51,6 @@ def write_plot(path: Path, summaries: Mapping[str, Summary], title: str) -> None
 
 def _dress(axes: Axes, title: str) -> None:
     axes.set_title(title, fontsize=10, loc="left")
-    axes.set_xlabel("clicks")
     axes.set_ylabel("mean IoU")
     axes.set_ylim(math.floor(axes.get_ylim()[0] * 10) / 10, 1.0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True, steps=[1, 2, 5, 10]))

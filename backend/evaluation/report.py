@@ -42,7 +42,8 @@ def tables(summaries: Mapping[str, Summary]) -> Group:
 
 
 def _grid(*heads: str) -> Table:
-    grid = Table("set", box=SIMPLE)
+    grid = Table(box=SIMPLE)
+    grid.add_column("set", overflow="fold")
     for head in heads:
         grid.add_column(head, justify="right", no_wrap=True)
     return grid
