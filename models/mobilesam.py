@@ -178,7 +178,7 @@ class MobileSamSegmenter(Segmenter):
     def _answer(self, task: _Task, logits: Logits, scores: Logits) -> Result:
         """Choose among one task's four masks (4, S/4, S/4) and bring the best to the picture."""
         prepared, frame = task.prepared, task.prepared.frame
-        best = choose(frame.inside(logits) > 0, scores, _evidence(task), self.options)
+        best = choose(frame.inside(logits), scores, _evidence(task), self.options)
         chosen = np.ascontiguousarray(logits[best])
         region = frame.region(chosen)
         left, top, right, bottom = region

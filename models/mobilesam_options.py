@@ -25,9 +25,10 @@ class MobileSamOptions:
     the newest click lies in the middle, as people click; `area_weight` times the logarithm of the
     mask's share of the picture rewards whole objects before their parts, in the first answer;
     `consistency_weight` times the IoU with the previous mask rewards corrections that leave the
-    rest alone; `settled_weight` rewards mask 0 from the third click on, when there is little doubt
-    left about which object is meant; `box_weight` times the IoU of the mask's own box with the
-    prompt's rewards masks that fill the box.
+    rest alone, and `stability_weight` masks that a shift of the threshold changes little, both
+    after the first answer; `settled_weight` rewards mask 0 from the third click on, when there is
+    little doubt left about which object is meant; `box_weight` times the IoU of the mask's own
+    box with the prompt's rewards masks that fill the box.
     """
 
     input_side: int = 1024
@@ -36,8 +37,9 @@ class MobileSamOptions:
     feedback: bool = True
     centre_weight: float = 0.1
     area_weight: float = 0.03
-    consistency_weight: float = 0.2
-    settled_weight: float = 0.1
+    consistency_weight: float = 0.3
+    stability_weight: float = 0.1
+    settled_weight: float = 0.05
     box_weight: float = 0.2
 
     def __post_init__(self) -> None:
@@ -63,6 +65,7 @@ FAITHFUL = MobileSamOptions(
     centre_weight=0.0,
     area_weight=0.0,
     consistency_weight=0.0,
+    stability_weight=0.0,
     settled_weight=0.0,
     box_weight=0.0,
 )

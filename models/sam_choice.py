@@ -2,8 +2,8 @@
 
 The network scores its masks by itself, but knows neither how people click nor what they saw when
 they did. A click is put into the middle of the largest error: so for each candidate it is asked
-where the annotator would have clicked if that candidate were the object. All masks here are
-bool maps of the picture's part of the network's frame.
+where the annotator would have clicked if that candidate were the object. All maps here
+show the picture's part of the network's frame.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from models.mobilesam_options import MobileSamOptions
 
 Map = npt.NDArray[np.bool_]
+Values = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -35,21 +36,20 @@ class Evidence:
     clicks: int = 0
 
 
-def choose(
-    masks: Map, scores: npt.NDArray[np.float32], evidence: Evidence, options: MobileSamOptions
-) -> int:
-    """The number of the best mask of bool (4, h, w) with its network's scores (4,)."""
+def choose(logits: Values, scores: Values, evidence: Evidence, options: MobileSamOptions) -> int:
+    """The number of the best of four masks: float32 logits (4, h, w) and network's scores (4,)."""
     first = evidence.previous is None
     allowed = options.first_masks if first else options.later_masks
     values = {
-        index: float(scores[index]) + _merit(masks[index], index, evidence, options)
+        index: float(scores[index]) + _merit(logits[index], index, evidence, options)
         for index in allowed
     }
     return max(values, key=lambda index: values[index])
 
 
-def _merit(mask: Map, index: int, evidence: Evidence, options: MobileSamOptions) -> float:
+def _merit(logits: Values, index: int, evidence: Evidence, options: MobileSamOptions) -> float:
     """What speaks for a mask beside its score."""
+    mask = logits > 0
     merit = 0.0
     if evidence.click is not None and options.centre_weight:
         merit += options.centre_weight * centredness(mask, evidence.previous, evidence.click)
@@ -63,6 +63,8 @@ def _merit(mask: Map, index: int, evidence: Evidence, options: MobileSamOptions)
         # Where no click asks for a change, a given mask is to be kept.
         weight = options.consistency_weight if evidence.click is not None else 1.0
         merit += weight * overlap(mask, evidence.previous)
+    if options.stability_weight:
+        merit += options.stability_weight * stability(logits)
     if index == 0 and evidence.clicks > 2:
         merit += options.settled_weight
     return merit
@@ -81,7 +83,16 @@ def centredness(mask: Map, previous: Map | None, click: tuple[int, int, bool]) -
     return float((missing if positive else surplus)[row, column]) / deepest
 
 
-def depth(region: Map) -> npt.NDArray[np.float32]:
+def stability(logits: Values) -> float:
+    """How little a mask depends on its threshold: its IoU with itself, one logit lower and higher.
+
+    The stability score of Kirillov et al., Segment Anything (arXiv 2304.02643), section 5.
+    """
+    sure, possible = (int(np.count_nonzero(logits > level)) for level in (1, -1))
+    return sure / max(1, possible)
+
+
+def depth(region: Map) -> Values:
     """Distance of each pixel of a region to its border; the map's edge counts as border."""
     padded = np.pad(region, 1).astype(np.uint8)
     return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1], np.float32)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from models.mobilesam_options import FAITHFUL, MobileSamOptions
-from models.sam_choice import Evidence, centredness, choose, depth, fill, overlap
+from models.sam_choice import Evidence, centredness, choose, depth, fill, overlap, stability
 
 OPTIONS = MobileSamOptions()
 
@@ -53,13 +53,29 @@ def test_overlap_and_fill() -> None:
     assert fill(EMPTY, (0.0, 0.0, 9.0, 9.0)) == 0
 
 
+def test_stability_is_lost_where_logits_are_near_the_threshold() -> None:
+    sure = np.where(block(10, 10, 30, 50), np.float32(5), np.float32(-5))
+    assert stability(sure) == 1
+    assert stability(np.where(block(10, 10, 20, 50), np.float32(0.5), sure)) == pytest.approx(0.5)
+
+
+def test_of_two_corrections_the_surer_one_wins() -> None:
+    seen = block(10, 10, 30, 40)
+    sure = np.where(block(10, 10, 30, 50), np.float32(5), np.float32(-5))
+    unsure = np.where(block(20, 10, 30, 50), sure, sure / 10)
+    evidence = Evidence(seen, (20, 45, True), clicks=2)
+    scores = np.array([0.8, 0.8, 0.82, 0.8], np.float32)
+    assert choose(np.stack([unsure, sure, unsure, unsure]), scores, evidence, OPTIONS) == 1
+
+
 def chosen(
     masks: list[npt.NDArray[np.bool_]],
     scores: list[float],
     evidence: Evidence,
     options: MobileSamOptions = OPTIONS,
 ) -> int:
-    return choose(np.stack(masks), np.array(scores, np.float32), evidence, options)
+    logits = np.where(np.stack(masks), np.float32(5), np.float32(-5))
+    return choose(logits, np.array(scores, np.float32), evidence, options)
 
 
 def test_equal_scores_go_to_the_whole_object() -> None:
@@ -91,7 +107,7 @@ def test_mask_0_is_favoured_from_the_third_click_on() -> None:
     masks = [block(10, 10, 30, 50)] * 4
     for clicks, best in ((2, 3), (3, 0)):
         evidence = Evidence(masks[0], (20, 30, True), clicks=clicks)
-        assert chosen(masks, [0.9, 0.8, 0.8, 0.95], evidence) == best
+        assert chosen(masks, [0.9, 0.8, 0.8, 0.92], evidence) == best
 
 
 def test_without_weights_only_the_allowed_scores_count() -> None:
