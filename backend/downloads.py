@@ -11,7 +11,8 @@ from pathlib import Path
 import requests
 
 ATTEMPTS = 6
-CHUNK = 1 << 18
+CHUNK = 1 << 14
+"""Bytes written at once; of a connection that breaks off, no more than this is lost."""
 LARGEST = 4 << 30
 """Nothing that is fetched here comes near this; a longer answer is not the file asked for."""
 
