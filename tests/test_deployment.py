@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -61,8 +62,34 @@ def test_the_image_is_sent_no_more_than_it_runs() -> None:
 def test_web_worker_and_redis_are_composed() -> None:
     services = composition()["services"]
     assert {"redis", "web", "worker"} <= set(services)
-    assert services["worker"]["command"] == ["worker"]
+    (script,) = services["worker"]["command"]
+    assert script.splitlines()[-1] == "exec python -m backend worker"
     assert services["web"]["command"][0] == "serve"
+
+
+def test_the_worker_starts_whether_or_not_its_weights_can_be_had(tmp_path: Path) -> None:
+    worker = composition()["services"]["worker"]
+    told = tmp_path / "told"
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$@" >> {told}\ntest "$3" != weights\n')
+    python.chmod(0o755)
+    script = worker["command"][0].replace("$$", "$")
+    ran = subprocess.run(
+        [*worker["entrypoint"], script],
+        env={
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "MASKLOOP_MODEL": "mobilesam",
+            "MASKLOOP_MODELS": "ritm-hrnet18s,ritm-hrnet32",
+        },
+        check=False,
+    )
+    assert ran.returncode == 0
+    assert told.read_text().splitlines() == [
+        "-m backend weights pull mobilesam",
+        "-m backend weights pull ritm-hrnet18s",
+        "-m backend weights pull ritm-hrnet32",
+        "-m backend worker",
+    ]
 
 
 def test_redis_keeps_nothing_and_is_reached_by_nobody_else() -> None:

@@ -96,8 +96,6 @@ def _click(option: str, text: str, positive: bool) -> Click:
 
 def _box(text: str) -> Box:
     left, top, right, bottom = _numbers("--box", text, 4, "LEFT,TOP,RIGHT,BOTTOM")
-    if left >= right or top >= bottom:
-        raise InvalidRequest(f"--box {text}: left must be less than right, and top than bottom")
     return left, top, right, bottom
 
 

@@ -11,7 +11,6 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     Tag,
-    field_validator,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -107,7 +106,7 @@ class SegmentInput(Input):
     )
     box: Annotated[list[Number], Field(min_length=4, max_length=4)] | None = Field(
         None,
-        description="left, top, right and bottom of a box around the object",
+        description="left, top, right and bottom of a box around the object, in pixels",
         examples=[[100, 80, 400, 300]],
     )
     scribbles: list[ScribbleInput] = Field(
@@ -156,13 +155,6 @@ class SegmentInput(Input):
         description="give up after so many seconds",
         examples=[10],
     )
-
-    @field_validator("box")
-    @classmethod
-    def _has_area(cls, box: list[float] | None) -> list[float] | None:
-        if box is not None and not (box[0] < box[2] and box[1] < box[3]):
-            raise ValueError("should have left less than right and top less than bottom")
-        return box
 
 
 class RleOutput(Output):
