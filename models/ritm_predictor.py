@@ -24,6 +24,12 @@ from models.zoom import Roi, Size, common, limited_size, mask_roi, scaled_size, 
 if TYPE_CHECKING:
     from models.ritm_network import RitmNetwork
 
+CPU_PASS_PIXELS = 2 * 400 * 400
+"""On a CPU more pixels than this in one pass take longer each: they no longer fit its caches."""
+
+MOST_IMAGES = 64
+"""Images of one pass elsewhere."""
+
 LONGEST_MAP_SIDE = 1024
 """A larger previous map is remembered at this size, so that every state stays small."""
 
@@ -175,25 +181,48 @@ class RitmSegmenter(Segmenter):
         return result, replace(memory, previous=kept.half())
 
     def _probabilities(self, tasks: Sequence[_Task]) -> list[Tensor]:
-        """One pass of the network: float32 [h, w] on the CPU for each task, all of one size."""
-        width = tasks[0].view.size[1]
-        lists: list[Positions] = [task.view.clicks for task in tasks]
-        inputs = torch.stack([self._input(task) for task in tasks])
-        images, previous = inputs[:, :3], inputs[:, 3:]
-        if self.options.flip:
-            lists = lists + [mirrored(clicks, width) for clicks in lists]
-            images = torch.cat([images, images.flip(3)])
-            previous = torch.cat([previous, previous.flip(3)])
+        """The network's answers, all of one size: float32 [h, w] on the CPU for each task."""
+        inputs, lists = self._inputs(tasks)
         with torch.inference_mode():
-            logits = self._network(
-                images.to(self.device).contiguous(memory_format=self._layout),
-                points_tensor(lists, self.device),
-                previous.to(self.device) if self._sees_previous else None,
-            ).instances
+            length = self._pass_length(tasks[0].view.size)
+            starts = range(0, len(lists), length)
+            parts = [slice(start, start + length) for start in starts]
+            logits = torch.cat([self._pass(inputs[part], lists[part]) for part in parts])
             if self.options.flip:
-                direct, flipped = logits.chunk(2)
-                logits = (direct + flipped.flip(3)) / 2
-            return list(logits.sigmoid().float().cpu()[:, 0])
+                direct, flipped = logits.view(-1, 2, *logits.shape[1:]).unbind(1)
+                logits = (direct + flipped.flip(2)) / 2
+            return list(logits.sigmoid().float().cpu())
+
+    def _inputs(self, tasks: Sequence[_Task]) -> tuple[Tensor, list[Positions]]:
+        """What the network sees, [B, 3 or 4, h, w], and the clicks of each; with flip, every
+        picture is followed by its mirror image.
+        """
+        images: list[Tensor] = []
+        lists: list[Positions] = []
+        for task in tasks:
+            seen, clicks = self._input(task), task.view.clicks
+            images.append(seen)
+            lists.append(clicks)
+            if self.options.flip:
+                images.append(seen.flip(2))
+                lists.append(mirrored(clicks, task.view.size[1]))
+        return torch.stack(images), lists
+
+    def _pass_length(self, size: Size) -> int:
+        """How many images of a size go through the network at once."""
+        if self.device.type != "cpu" or not self.options.fast_arithmetic:
+            return MOST_IMAGES
+        return max(1, CPU_PASS_PIXELS // (size[0] * size[1]))
+
+    def _pass(self, seen: Tensor, clicks: Sequence[Positions]) -> Tensor:
+        """Logits [B, h, w] of what is seen, [B, 3 or 4, h, w]."""
+        seen = seen.to(self.device)
+        logits: Tensor = self._network(
+            seen[:, :3].contiguous(memory_format=self._layout),
+            points_tensor(clicks, self.device),
+            seen[:, 3:] if self._sees_previous else None,
+        ).instances
+        return logits[:, 0]
 
     def _input(self, task: _Task) -> Tensor:
         """Picture and previous map as the network sees them: float32 [3 or 4, h, w]."""
@@ -256,7 +285,7 @@ def _pixels(image: Tensor, source: Roi, size: Size) -> Tensor:
 def _part(values: Tensor, region: Roi, of: Roi) -> Tensor:
     """The rows and columns of `region` from a map that lies over `of`; none where they miss."""
     top, left = region.top - of.top, region.left - of.left
-    height, width = (max(side, 0) for side in region.size)
+    height, width = region.size
     return values[top : top + height, left : left + width]
 
 

@@ -36,6 +36,10 @@ class Roi(NamedTuple):
         return self.bottom - self.top + 1, self.right - self.left + 1
 
 
+NOWHERE = Roi(0, -1, 0, -1)
+"""The region without a pixel."""
+
+
 def whole(size: Size) -> Roi:
     """All of a picture."""
     return Roi(0, size[0] - 1, 0, size[1] - 1)
@@ -98,10 +102,11 @@ def clamped(roi: Roi, size: Size) -> Roi:
 
 
 def common(a: Roi, b: Roi) -> Roi:
-    """The pixels of both; its `size` has a side below 1 where they do not meet."""
-    return Roi(
+    """The pixels of both; `NOWHERE` where they do not meet."""
+    both = Roi(
         max(a.top, b.top), min(a.bottom, b.bottom), max(a.left, b.left), min(a.right, b.right)
     )
+    return both if min(both.size) > 0 else NOWHERE
 
 
 def iou(a: Roi, b: Roi) -> float:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.zoom import (
+    NOWHERE,
     Roi,
     around,
     box_roi,
@@ -44,7 +45,8 @@ def test_clamped_region_stays_in_the_picture() -> None:
 
 
 def test_regions_that_do_not_meet_have_nothing_in_common() -> None:
-    assert min(common(Roi(0, 3, 0, 3), Roi(5, 9, 0, 3)).size) < 1
+    assert common(Roi(0, 3, 0, 3), Roi(5, 9, 0, 3)) == NOWHERE
+    assert NOWHERE.size == (0, 0)
     assert iou(Roi(0, 3, 0, 3), Roi(5, 9, 0, 3)) == 0
 
 
