@@ -23,12 +23,12 @@ class MobileSamOptions:
     Among the candidates the one with the highest sum wins, where each weight of 0 leaves only the
     network's own score: `centre_weight` rewards masks in whose difference to the previous mask
     the newest click lies in the middle, as people click; `area_weight` times the logarithm of the
-    mask's share of the picture rewards whole objects before their parts, in the first answer;
-    `consistency_weight` times the IoU with the previous mask rewards corrections that leave the
-    rest alone, and `stability_weight` masks that a shift of the threshold changes little, both
-    after the first answer; `settled_weight` rewards mask 0 from the third click on, when there is
-    little doubt left about which object is meant; `box_weight` times the IoU of the mask's own
-    box with the prompt's rewards masks that fill the box.
+    mask's share of the picture rewards whole objects before their parts, in the first answer to
+    clicks alone; `box_weight` times the IoU of the mask's own box with the prompt's rewards masks
+    that fill the box; `consistency_weight` times the IoU with the previous mask rewards
+    corrections that leave the rest alone; `stability_weight` rewards masks that a shift of the
+    threshold changes little, where a box or a previous mask says what is meant; and
+    `settled_weight` rewards mask 0 from the third click on.
     """
 
     input_side: int = 1024
@@ -40,7 +40,8 @@ class MobileSamOptions:
     consistency_weight: float = 0.3
     stability_weight: float = 0.1
     settled_weight: float = 0.05
-    box_weight: float = 0.2
+    box_weight: float = 0.5
+    keep_when_lost: bool = True
 
     def __post_init__(self) -> None:
         if self.input_side < SMALLEST_SIDE or self.input_side % STRIDE:
@@ -68,5 +69,6 @@ FAITHFUL = MobileSamOptions(
     stability_weight=0.0,
     settled_weight=0.0,
     box_weight=0.0,
+    keep_when_lost=False,
 )
 """Three masks at first and the best-scored of them, then one mask, logits fed back."""

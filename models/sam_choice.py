@@ -20,6 +20,12 @@ from models.mobilesam_options import MobileSamOptions
 Map = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float32]
 
+LOST_SHARE = 0.5
+LOST_CENTREDNESS = 0.25
+LOST_STABILITY = 0.5
+SURE = 2.0
+"""The logit, on either side of 0, of pixels that a person's click decides."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -55,6 +61,9 @@ def _merit(logits: Values, index: int, evidence: Evidence, options: MobileSamOpt
         merit += options.centre_weight * centredness(mask, evidence.previous, evidence.click)
     if evidence.box is not None and options.box_weight:
         merit += options.box_weight * fill(mask, evidence.box)
+    told = evidence.previous is not None or evidence.box is not None
+    if told and options.stability_weight:
+        merit += options.stability_weight * stability(logits)
     if evidence.previous is None:
         if options.area_weight and evidence.box is None:
             merit += options.area_weight * math.log(mask.mean() + 1e-6)
@@ -63,11 +72,44 @@ def _merit(logits: Values, index: int, evidence: Evidence, options: MobileSamOpt
         # Where no click asks for a change, a given mask is to be kept.
         weight = options.consistency_weight if evidence.click is not None else 1.0
         merit += weight * overlap(mask, evidence.previous)
-    if options.stability_weight:
-        merit += options.stability_weight * stability(logits)
     if index == 0 and evidence.clicks > 2:
         merit += options.settled_weight
     return merit
+
+
+def lost(logits: Values, evidence: Evidence) -> bool:
+    """Whether the best mask that the network has, float32 logits (h, w), is no answer to a click.
+
+    It drops most of what the annotator saw, is unsure of itself, and would be a surprising change
+    to ask for by a click in this place. All three together are rare, one in a hundred objects, and
+    were never right where they were measured; one alone often is.
+    """
+    if evidence.previous is None or evidence.click is None or not evidence.previous.any():
+        return False
+    mask = logits > 0
+    kept = np.count_nonzero(mask & evidence.previous) / np.count_nonzero(evidence.previous)
+    return (
+        kept < LOST_SHARE
+        and stability(logits) < LOST_STABILITY
+        and centredness(mask, evidence.previous, evidence.click) < LOST_CENTREDNESS
+    )
+
+
+def corrected(logits: Values, evidence: Evidence) -> Values:
+    """The previous logits, float32 (H, W), with nothing changed but a disk around the click.
+
+    The evidence's previous mask is that of the upper left part, which shows the picture. The disk
+    reaches to the nearest border of the mask: a click in the middle of an error is as far from it.
+    """
+    if evidence.previous is None or evidence.click is None:
+        return logits
+    row, column, positive = evidence.click
+    clicked = ~evidence.previous if positive else evidence.previous
+    radius = max(1.0, float(depth(clicked)[row, column]))
+    rows, columns = np.ogrid[: logits.shape[0], : logits.shape[1]]
+    disk = (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+    bound = np.maximum(logits, SURE) if positive else np.minimum(logits, -SURE)
+    return np.where(disk, bound, logits).astype(np.float32)
 
 
 def centredness(mask: Map, previous: Map | None, click: tuple[int, int, bool]) -> float:
