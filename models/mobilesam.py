@@ -20,7 +20,7 @@ from models.mobilesam_network import EncodedPrompt, MobileSam
 from models.mobilesam_options import FAITHFUL, MobileSamOptions
 from models.placement import scribble_clicks
 from models.prompts import Box, Click
-from models.sam_choice import Evidence, choose, depth
+from models.sam_choice import Evidence, choose, corrected, depth, lost
 from models.sam_frame import MASK_STRIDE, Frame, Logits
 from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id
 from models.state import State
@@ -178,8 +178,12 @@ class MobileSamSegmenter(Segmenter):
     def _answer(self, task: _Task, logits: Logits, scores: Logits) -> Result:
         """Choose among one task's four masks (4, S/4, S/4) and bring the best to the picture."""
         prepared, frame = task.prepared, task.prepared.frame
-        best = choose(frame.inside(logits), scores, _evidence(task), self.options)
+        evidence = _evidence(task)
+        best = choose(frame.inside(logits), scores, evidence, self.options)
         chosen = np.ascontiguousarray(logits[best])
+        guard = task.previous if self.options.keep_when_lost else None
+        if guard is not None and lost(frame.inside(chosen), evidence):
+            chosen = corrected(guard, evidence)
         region = frame.region(chosen)
         left, top, right, bottom = region
         values = np.zeros((0, 0), np.float32)

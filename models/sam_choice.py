@@ -88,7 +88,7 @@ def lost(logits: Values, evidence: Evidence) -> bool:
         return False
     mask = logits > 0
     kept = np.count_nonzero(mask & evidence.previous) / np.count_nonzero(evidence.previous)
-    return (
+    return bool(
         kept < LOST_SHARE
         and stability(logits) < LOST_STABILITY
         and centredness(mask, evidence.previous, evidence.click) < LOST_CENTREDNESS

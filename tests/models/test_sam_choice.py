@@ -9,7 +9,17 @@ import numpy.typing as npt
 import pytest
 
 from models.mobilesam_options import FAITHFUL, MobileSamOptions
-from models.sam_choice import Evidence, centredness, choose, depth, fill, overlap, stability
+from models.sam_choice import (
+    Evidence,
+    centredness,
+    choose,
+    corrected,
+    depth,
+    fill,
+    lost,
+    overlap,
+    stability,
+)
 
 OPTIONS = MobileSamOptions()
 
@@ -116,3 +126,32 @@ def test_without_weights_only_the_allowed_scores_count() -> None:
     later = replace(first, previous=masks[2], clicks=2)
     assert chosen(masks, [0.99, 0.5, 0.4, 0.6], first, FAITHFUL) == 3
     assert chosen(masks, [0.1, 0.5, 0.4, 0.6], later, FAITHFUL) == 0
+
+
+def logits_of(mask: npt.NDArray[np.bool_], sure: float) -> npt.NDArray[np.float32]:
+    return np.where(mask, np.float32(sure), np.float32(-sure))
+
+
+def test_an_unsure_mask_that_drops_what_was_seen_has_lost_the_object() -> None:
+    seen, rest = block(5, 5, 35, 55), block(5, 5, 35, 15)
+    at_the_border = Evidence(seen, (33, 53, False), None, 3)
+    assert lost(logits_of(rest, 0.5), at_the_border)
+    assert not lost(logits_of(rest, 5), at_the_border), "the network is sure"
+    assert not lost(logits_of(seen, 0.5), at_the_border), "nothing is dropped"
+    asked_for = replace(at_the_border, click=(20, 35, False))
+    assert not lost(logits_of(rest, 0.5), asked_for), "the click is in the middle of what goes"
+    assert not lost(logits_of(rest, 0.5), replace(at_the_border, previous=None))
+    assert not lost(logits_of(rest, 0.5), replace(at_the_border, click=None))
+
+
+@pytest.mark.parametrize(("row", "column", "positive"), [(12, 50, False), (3, 30, True)])
+def test_a_lost_object_is_corrected_around_the_click_alone(
+    row: int, column: int, positive: bool
+) -> None:
+    seen = block(5, 5, 35, 55)
+    logits = logits_of(seen, 9)
+    mask = corrected(logits, Evidence(seen, (row, column, positive), None, 3)) > 0
+    assert mask[row, column] == positive
+    changed = np.argwhere(mask != seen)
+    nearest = np.hypot(*(np.argwhere(seen == positive) - (row, column)).T).min()
+    assert np.hypot(*(changed - (row, column)).T).max() <= nearest + 1
