@@ -11,6 +11,7 @@ no object to zoom in on, the object is then given as an initial mask.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
@@ -25,7 +26,7 @@ from backend.engine.segmenters import choose_device, served_options
 from backend.errors import WeightsMissing
 from backend.evaluation import machine
 from backend.settings import Settings, load
-from benchmarks.timing import repeated
+from benchmarks.timing import Timing, of, stopwatch
 from models import zoo
 from models.prompts import Click, Prompt
 from models.segmenter import Segmenter
@@ -48,39 +49,48 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = load()
     device = choose_device(arguments.device or settings.device)
+    calls: dict[tuple[str, str, str], Callable[[], object]] = {}
+    for name in arguments.models:
+        segmenter, origin = _segmenter(name, settings, device)
+        for step, call in _steps(segmenter, origin).items():
+            calls[name, origin, step] = call
     table = Table("model", "weights", "step", "median", "p95", "x " + arguments.models[0])
     table.columns[0].no_wrap = True
     base: dict[str, float] = {}
-    for name in arguments.models:
-        for step, cells, median in _rows(name, settings, device, arguments.rounds):
-            ratio = median / base.setdefault(step, median)
-            table.add_row(name, *cells, f"{ratio:.2f}")
+    for (name, origin, step), timing in _in_turn(calls, arguments.rounds).items():
+        ratio = timing.median / base.setdefault(step, timing.median)
+        table.add_row(name, origin, step, *timing.cells, f"{ratio:.2f}")
     console = Console(width=100)
     console.print(table)
     console.print(machine.describe(device))
 
 
-def _rows(
-    name: str, settings: Settings, device: str, rounds: int
-) -> list[tuple[str, tuple[str, ...], float]]:
-    """(step, cells, median) of each step of one model."""
-    segmenter, origin = _segmenter(name, settings, device)
+def _in_turn(
+    calls: Mapping[tuple[str, str, str], Callable[[], object]], rounds: int
+) -> dict[tuple[str, str, str], Timing]:
+    """All calls in turn, so that a busy machine is unfair to none; the first round warms up."""
+    times: dict[tuple[str, str, str], list[float]] = {key: [] for key in calls}
+    for count in range(rounds + 1):
+        for key, call in calls.items():
+            taken = stopwatch(call)
+            if count:
+                times[key].append(taken)
+    return {key: of(taken) for key, taken in times.items()}
+
+
+def _steps(segmenter: Segmenter, origin: str) -> dict[str, Callable[[], object]]:
+    """What an annotator waits for, by name."""
     image = _picture()
     prepared = segmenter.prepare(image)
     first = Prompt(CLICKS[:1])
     mask = _object() if origin == "random" else None
     state = segmenter.segment(prepared, first if mask is None else Prompt(mask=mask)).state
     following = Prompt(CLICKS, mask=mask)
-    steps = {
+    return {
         "prepare": lambda: segmenter.prepare(image),
         "first click": lambda: segmenter.segment(prepared, first).mask,
         "following click": lambda: segmenter.segment(prepared, following, state).mask,
     }
-    found: list[tuple[str, tuple[str, ...], float]] = []
-    for step, call in steps.items():
-        timing = repeated(call, rounds)
-        found.append((step, (origin, step, *timing.cells), timing.median))
-    return found
 
 
 def _segmenter(name: str, settings: Settings, device: str) -> tuple[Segmenter, str]:
