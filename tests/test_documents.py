@@ -33,6 +33,11 @@ def test_links_lead_somewhere(name: str) -> None:
         assert (document.parent / target).exists(), target
 
 
+def test_every_document_is_reached_from_the_readme() -> None:
+    for document in (ROOT / "docs").glob("*.md"):
+        assert f"](docs/{document.name})" in README
+
+
 def test_the_licence_is_whole() -> None:
     text = (ROOT / "LICENSE").read_text()
     assert "Apache License" in text
