@@ -22,6 +22,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models import zoo
+from models.ritm_config import CONFIGS, RitmConfig
+from models.ritm_network import RitmNetwork
 
 HEADER = "maskloop"
 """The one key of our safetensors' metadata. The library keeps several keys in no fixed order,
@@ -71,6 +73,16 @@ def load(path: str | Path) -> Checkpoint:
     names = {file.sha256 or file.file_name: file.name for file in published}
     name = names.get(digest) or names.get(path.name)
     return _checked(Checkpoint(found.architecture, found.tensors, found.config, name, digest), path)
+
+
+def load_for(architecture: str, path: str | Path) -> Checkpoint:
+    """Read a weights file that must be of `architecture`. Raises as `load` does."""
+    checkpoint = load(path)
+    if checkpoint.architecture != architecture:
+        raise CheckpointError(
+            f"{Path(path).name} holds weights of {checkpoint.architecture}, not of {architecture}"
+        )
+    return checkpoint
 
 
 def save(checkpoint: Checkpoint, path: str | Path) -> None:
@@ -188,32 +200,28 @@ def _recognised(content: object, path: Path) -> Checkpoint:
 
 def _recognised_ritm(tensors: object, config: object, path: Path) -> Checkpoint:
     """A file of the RITM family: its configuration says the network, and its tensors agree."""
-    from models import ritm
-
     if not isinstance(tensors, Mapping) or not isinstance(config, Mapping):
         raise CheckpointError(f"{path.name}: state_dict and config must both be tables")
     if not all(isinstance(value, Tensor) for value in tensors.values()):
         raise CheckpointError(f"{path.name}: state_dict must hold tensors and nothing else")
     try:
-        told = ritm.RitmConfig.from_serialized(config, tensors)
+        told = RitmConfig.from_serialized(config, tensors)
     except ValueError as error:
         raise CheckpointError(f"{path.name}: {error}") from None
-    for name, known in ritm.CONFIGS.items():
+    for name, known in CONFIGS.items():
         sizes = (known.kind, known.width, known.ocr_width, known.small)
         if sizes == (told.kind, told.width, told.ocr_width, told.small):
             return Checkpoint(name, tensors, config)
     raise CheckpointError(
         f"{path.name} is a RITM network of kind {told.kind} and width {told.width};"
-        f" known are {', '.join(ritm.CONFIGS)}"
+        f" known are {', '.join(CONFIGS)}"
     )
 
 
 def _network(checkpoint: Checkpoint) -> nn.Module:
     if checkpoint.config:
-        from models import ritm
-
-        config = ritm.RitmConfig.from_serialized(checkpoint.config, checkpoint.tensors)
-        return ritm.build(config)
+        config = RitmConfig.from_serialized(checkpoint.config, checkpoint.tensors)
+        return RitmNetwork(config)
     return zoo.architecture(checkpoint.architecture).network()
 
 

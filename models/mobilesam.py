@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from models import checkpoints
 from models.mobilesam_network import EncodedPrompt, MobileSam
 from models.mobilesam_options import FAITHFUL, MobileSamOptions
 from models.placement import scribble_clicks
@@ -251,13 +252,7 @@ def segmenter(
     loaded = MobileSam(chosen.input_side)
     if weights is None:
         return MobileSamSegmenter(loaded, f"{name}@random:000000000000", device, chosen)
-    from models import checkpoints
-
-    checkpoint = checkpoints.load(weights)
-    if checkpoint.architecture != name:
-        raise checkpoints.CheckpointError(
-            f"{Path(weights).name} holds weights of {checkpoint.architecture}, not of {name}"
-        )
+    checkpoint = checkpoints.load_for(name, weights)
     loaded.load_state_dict(dict(checkpoint.tensors), strict=True)
     version = checkpoints.version_of(checkpoint, weights)
     return MobileSamSegmenter(loaded, version, device, chosen)

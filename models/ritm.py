@@ -7,11 +7,11 @@ Segmentation", ICIP 2022.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from models.ritm_config import RitmConfig
+from models import checkpoints
+from models.ritm_config import CONFIGS, RitmConfig
 from models.ritm_network import RitmNetwork
 from models.ritm_options import RitmOptions
 from models.ritm_predictor import RitmSegmenter
@@ -27,22 +27,6 @@ __all__ = [
     "network_of",
     "segmenter",
 ]
-
-ITERATIVE = RitmConfig(
-    use_rgb_conv=False,
-    use_leaky_relu=True,
-    use_disks=True,
-    norm_radius=5,
-    with_prev_mask=True,
-    with_aux_output=True,
-)
-"""The input stage that all published iterative networks share."""
-
-CONFIGS: Mapping[str, RitmConfig] = {
-    "ritm-hrnet18s": replace(ITERATIVE, width=18, ocr_width=48, small=True),
-    "ritm-hrnet18": replace(ITERATIVE, width=18, ocr_width=64),
-    "ritm-hrnet32": replace(ITERATIVE, width=32, ocr_width=128),
-}
 
 
 def build(config: RitmConfig) -> RitmNetwork:
@@ -74,13 +58,7 @@ def segmenter(
     chosen = RitmOptions(**options)
     if weights is None:
         return RitmSegmenter(network(name), f"{name}@random:000000000000", device, chosen)
-    from models import checkpoints
-
-    checkpoint = checkpoints.load(weights)
-    if checkpoint.architecture != name:
-        raise checkpoints.CheckpointError(
-            f"{Path(weights).name} holds weights of {checkpoint.architecture}, not of {name}"
-        )
+    checkpoint = checkpoints.load_for(name, weights)
     loaded = network_of(name, checkpoint.config)
     loaded.load_state_dict(dict(checkpoint.tensors), strict=True)
     version = checkpoints.version_of(checkpoint, weights)

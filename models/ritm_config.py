@@ -176,3 +176,20 @@ def _types() -> dict[str, type | tuple[type, ...]]:
 
 
 _TYPES = _types()
+
+
+ITERATIVE = RitmConfig(
+    use_rgb_conv=False,
+    use_leaky_relu=True,
+    use_disks=True,
+    norm_radius=5,
+    with_prev_mask=True,
+    with_aux_output=True,
+)
+"""The input stage that all published iterative networks share."""
+
+CONFIGS: Mapping[str, RitmConfig] = {
+    "ritm-hrnet18s": replace(ITERATIVE, width=18, ocr_width=48, small=True),
+    "ritm-hrnet18": replace(ITERATIVE, width=18, ocr_width=64),
+    "ritm-hrnet32": replace(ITERATIVE, width=32, ocr_width=128),
+}
