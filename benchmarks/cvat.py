@@ -14,7 +14,6 @@ import base64
 import json
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from rich.table import Table
 from backend.evaluation import machine
 from backend.frontends.cvat import nuclio
 from backend.settings import load
+from benchmarks.own_redis import own_redis
 from benchmarks.timing import of
 
 PICTURE = Path(__file__).parents[1] / "docs" / "example.jpg"
@@ -171,26 +171,16 @@ def _queue(mode: str, folder: Path) -> Iterator[None]:
     if mode == "inline":
         yield
         return
-    program = shutil.which("redis-server")
-    if program is None:
-        sys.exit("redis-server is not installed: sudo apt-get install redis-server")
-    socket = folder / "redis.sock"
-    redis = subprocess.Popen(
-        [program, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)],
-        stdout=subprocess.DEVNULL,
-    )
-    while not socket.exists() and redis.poll() is None:
-        time.sleep(0.05)
-    os.environ["REDIS_URL"] = f"unix://{socket}?db=0"
-    worker = subprocess.Popen([sys.executable, "-m", "backend", "worker"])
-    try:
-        _wait_for(worker)
-        yield
-    finally:
-        for process in (worker, redis):
-            process.terminate()
-            process.wait()
-        os.environ.pop("REDIS_URL")
+    with own_redis(folder) as url:
+        os.environ["REDIS_URL"] = url
+        worker = subprocess.Popen([sys.executable, "-m", "backend", "worker"])
+        try:
+            _wait_for(worker)
+            yield
+        finally:
+            worker.terminate()
+            worker.wait()
+            os.environ.pop("REDIS_URL")
 
 
 def _wait_for(worker: subprocess.Popen[bytes]) -> None:

@@ -9,7 +9,6 @@ worker process are started for RQ.
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from backend.evaluation import machine
 from backend.service import Origin, SegmentRequest, Service, build
 from backend.settings import Settings, load
 from backend.worker import run
+from benchmarks.own_redis import own_redis
 from benchmarks.timing import Timing, of, stopwatch
 from models.prompts import Click, Prompt
 from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id
@@ -113,28 +113,19 @@ def _service(mode: str, folder: Path) -> Iterator[Service]:
         yield service
         service.close()
         return
-    program = shutil.which("redis-server")
-    if program is None:
-        sys.exit("redis-server is not installed: sudo apt-get install redis-server")
-    socket = folder / "redis.sock"
-    redis = subprocess.Popen(
-        [program, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)],
-        stdout=subprocess.DEVNULL,
-    )
-    url = f"unix://{socket}?db=0"
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.queueing", "--worker"],
-        env={"REDIS_URL": url, "MASKLOOP_DATA_DIR": str(folder), "MASKLOOP_LOG_LEVEL": "error"},
-    )
-    try:
-        service = build(Settings(data_dir=folder, redis_url=url))
-        _wait_until_loaded(service, worker)
-        yield service
-        service.close()
-    finally:
-        for process in (worker, redis):
-            process.terminate()
-            process.wait()
+    with own_redis(folder) as url:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.queueing", "--worker"],
+            env={"REDIS_URL": url, "MASKLOOP_DATA_DIR": str(folder), "MASKLOOP_LOG_LEVEL": "error"},
+        )
+        try:
+            service = build(Settings(data_dir=folder, redis_url=url))
+            _wait_until_loaded(service, worker)
+            yield service
+            service.close()
+        finally:
+            worker.terminate()
+            worker.wait()
 
 
 def _wait_until_loaded(service: Service, worker: subprocess.Popen[bytes]) -> None:

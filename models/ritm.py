@@ -22,21 +22,15 @@ __all__ = [
     "RitmNetwork",
     "RitmOptions",
     "RitmSegmenter",
-    "build",
     "network",
     "network_of",
     "segmenter",
 ]
 
 
-def build(config: RitmConfig) -> RitmNetwork:
-    """A network with fresh random weights."""
-    return RitmNetwork(config)
-
-
 def network(name: str) -> RitmNetwork:
     """The network of an architecture as published, with fresh random weights. Raises KeyError."""
-    return build(CONFIGS[name])
+    return RitmNetwork(CONFIGS[name])
 
 
 def network_of(name: str, config: Mapping[str, Any]) -> RitmNetwork:
@@ -44,7 +38,7 @@ def network_of(name: str, config: Mapping[str, Any]) -> RitmNetwork:
 
     Raises ValueError as `RitmConfig.from_serialized` does.
     """
-    return build(RitmConfig.from_serialized(config)) if config else network(name)
+    return RitmNetwork(RitmConfig.from_serialized(config)) if config else network(name)
 
 
 def segmenter(

@@ -21,7 +21,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from models.clicks_encoding import DistMaps
 from models.prompts import Click, Prompt
 from models.resampling import resized
-from models.ritm import RitmConfig, RitmNetwork, RitmOptions, RitmSegmenter, build
+from models.ritm import RitmConfig, RitmNetwork, RitmOptions, RitmSegmenter
 from models.ritm_config import CLASSES
 from models.segmenter import Prepared, Result
 from models.state import State
@@ -79,7 +79,7 @@ def recorded_threads() -> Iterator[None]:
 def loaded(folder: Path) -> RitmNetwork:
     case = Case(folder)
     tensors = case.state_dict()
-    network = build(RitmConfig.from_serialized(case.document["serialized_config"], tensors))
+    network = RitmNetwork(RitmConfig.from_serialized(case.document["serialized_config"], tensors))
     network.load_state_dict(tensors, strict=True)
     return network.eval()
 
@@ -129,7 +129,7 @@ def test_forward(case: Case) -> None:
 
 def test_forward_with_plain_golden_weights(case: Case) -> None:
     arrays = case.arrays("forward.npz")
-    network = build(loaded(case.folder).config).eval()
+    network = RitmNetwork(loaded(case.folder).config).eval()
     network.load_state_dict(case.state_dict(overrides=False), strict=True)
     logits, _ = forward(network, arrays)
     wanted = torch.from_numpy(arrays["plain_logits"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from models.ritm import build, network_of
+from models.ritm import RitmNetwork, network_of
 from models.ritm_config import RitmConfig
 from tests.models.ritm_networks import TINY
 
@@ -46,7 +46,7 @@ def test_the_package_around_the_class_does_not_matter() -> None:
 
 
 def test_configuration_and_tensors_of_one_network_agree() -> None:
-    tensors = build(TINY).state_dict()
+    tensors = RitmNetwork(TINY).state_dict()
     assert RitmConfig.from_serialized(serialized(), tensors) == TINY
 
 
@@ -62,7 +62,7 @@ def test_configuration_and_tensors_of_one_network_agree() -> None:
 )
 def test_tensors_that_say_otherwise_are_named(name: str, value: object) -> None:
     with torch.device("meta"):
-        tensors = build(RitmConfig.from_serialized(serialized())).state_dict()
+        tensors = RitmNetwork(RitmConfig.from_serialized(serialized())).state_dict()
     with pytest.raises(ValueError, match=f"says {name} = {value}"):
         RitmConfig.from_serialized(serialized(**{name: value}), tensors)
 

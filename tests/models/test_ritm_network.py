@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from models.backbones.resnet import ResNet
-from models.ritm import CONFIGS, build, network
+from models.ritm import CONFIGS, RitmNetwork, network
 from models.ritm_config import RitmConfig
 from tests.models.ritm_networks import TINY, calibrated
 
@@ -47,7 +47,7 @@ def test_published_sizes(name: str, tensors: int, values: int) -> None:
     ],
 )
 def test_variants_answer_at_the_size_of_the_picture(changes: dict[str, Any]) -> None:
-    variant = build(replace(TINY, **changes)).eval()
+    variant = RitmNetwork(replace(TINY, **changes)).eval()
     with torch.inference_mode():
         logits, aux = variant(IMAGE, POINTS)
         features = variant.features(*variant.fuse(IMAGE, POINTS))
@@ -61,7 +61,7 @@ def test_variants_answer_at_the_size_of_the_picture(changes: dict[str, Any]) -> 
 def test_fusion_tensors_have_the_authors_names() -> None:
     def outside(config: RitmConfig) -> dict[str, list[int]]:
         with torch.device("meta"):
-            state = build(config).state_dict()
+            state = RitmNetwork(config).state_dict()
         return {
             name: list(tensor.shape)
             for name, tensor in state.items()
