@@ -1,0 +1,151 @@
+"""What the zoo knows of an architecture and of its files: plain values, one entry a name."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from models.segmenter import Segmenter
+
+PROMPTS = ("clicks", "box", "scribbles", "mask")
+"""The kinds of prompt that there are. Networks that know only clicks get the others placed as
+clicks and as a previous mask."""
+
+
+class UnknownModel(ValueError):
+    """A model name that the zoo does not have; the message names those that come near."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedFile:
+    """The same file inside a source archive of a Python package.
+
+    `project` is the package's name in an index, `archive` the archive's file name, `size` its
+    bytes and `sha256` its digest; `member` is the file's path inside it. Nothing in the archive is
+    ever run.
+    """
+
+    project: str
+    archive: str
+    size: int
+    sha256: str
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One number from a table: `metric` on `dataset`, `noc@90` on `grabcut` say.
+
+    `mode` says how the model was run where the table has several ways, `told_by` whose table it
+    is where that is not the authors' own.
+    """
+
+    dataset: str
+    metric: str
+    value: float
+    mode: str = ""
+    told_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """One authors' file of weights.
+
+    `name` is what follows the `@` in a model's name and tells the training data. `url` is the
+    file's own address and `page` one that a person opens in a browser, a shared folder say; at
+    least one of them is there. `file_name` is None where the authors' name for it is not known.
+    `mebibytes` is the size as published, `size` in bytes and `sha256` (hex) where they are known
+    for certain; `unverified_sha256` is what a third party says, which is compared and never
+    enforced. `trained_on` names the data in words.
+    """
+
+    name: str
+    trained_on: str
+    licence_code: str
+    licence_weights: str
+    url: str | None = None
+    page: str | None = None
+    file_name: str | None = None
+    mebibytes: float | None = None
+    size: int | None = None
+    sha256: str | None = None
+    unverified_sha256: str | None = None
+    package: PackagedFile | None = None
+    published: tuple[Published, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """Where the file comes from: its own address, else the page that leads to it."""
+        return self.url or self.page or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """One network of one system.
+
+    `module` holds `network(name)` and `segmenter(name, weights, device, **options)`. `prompts`
+    are the kinds of prompt answered, `input` says what the network sees of a picture, and
+    `parameters` counts the values in the authors' file, batch-norm statistics included. `source`
+    is the paper, `home` the authors' repository. The first of `weights` is the default.
+    """
+
+    name: str
+    system: str
+    backbone: str
+    module: str
+    prompts: tuple[str, ...]
+    input: str
+    parameters: int
+    source: str
+    home: str
+    weights: tuple[WeightsFile, ...]
+
+    @property
+    def mebibytes(self) -> float:
+        """The size of the network's values in float32, which is nearly that of its files."""
+        return self.parameters * 4 / 2**20
+
+    def network(self) -> nn.Module:
+        """The network with the authors' tensor names and fresh random weights."""
+        module = importlib.import_module(self.module)
+        network: nn.Module = module.network(self.name)
+        return network
+
+    def segmenter(
+        self, weights: str | Path | None = None, device: str = "cpu", **options: Any
+    ) -> Segmenter:
+        """A ready segmenter; see `models.segmenter` (the function) for the arguments."""
+        module = importlib.import_module(self.module)
+        segmenter: Segmenter = module.segmenter(self.name, weights, device, **options)
+        return segmenter
+
+    def weights_file(self, name: str | None = None) -> WeightsFile:
+        """The authors' file called `name`, the default one for None. Raises UnknownModel."""
+        if name is None:
+            return self.weights[0]
+        for file in self.weights:
+            if file.name == name:
+                return file
+        known = ", ".join(f"{self.name}@{file.name}" for file in self.weights)
+        raise UnknownModel(f"{self.name} has no published weights {name!r}; there are {known}")
+
+
+def clicks_per_object(
+    columns: Iterable[str], values: Iterable[float], mode: str = "", told_by: str = ""
+) -> tuple[Published, ...]:
+    """One row of a paper's table; a column `grabcut 90` is the number of clicks to IoU 0.90.
+
+    Raises ValueError where there are not as many values as columns.
+    """
+    rows = []
+    for column, value in zip(columns, values, strict=True):
+        dataset, quality = column.split()
+        rows.append(Published(dataset, f"noc@{quality}", value, mode, told_by))
+    return tuple(rows)
