@@ -8,6 +8,7 @@ what the tensors do not say. File names and suffixes mean nothing here.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import re
 import zipfile
@@ -22,22 +23,24 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models import zoo
-from models.ritm_config import CONFIGS, RitmConfig
-from models.ritm_network import RitmNetwork
+from models.recognition import CheckpointError, recognised
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "load",
+    "load_for",
+    "name_from",
+    "save",
+    "sha256",
+    "version_id",
+    "version_of",
+    "version_text",
+]
 
 HEADER = "maskloop"
 """The one key of our safetensors' metadata. The library keeps several keys in no fixed order,
 and equal weights shall give equal files."""
-
-_MOBILESAM_MARKS: Mapping[str, tuple[int, ...]] = {
-    "image_encoder.patch_embed.seq.0.c.weight": (32, 3, 3, 3),
-    "image_encoder.layers.3.blocks.1.attn.attention_biases": (10, 49),
-    "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix": (2, 128),
-}
-
-
-class CheckpointError(ValueError):
-    """A file that is no weights file, is damaged, or belongs to a network that is not known."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def load(path: str | Path) -> Checkpoint:
         start = file.read(16)
     if start[8:9] == b"{":
         return _checked(_from_safetensors(path), path)
-    found = _recognised(_from_torch(path), path)
+    found = recognised(_from_torch(path), path.name)
     digest = sha256(path)
     published = zoo.architecture(found.architecture).weights
     # A published file without a published digest can only be told by its name.
@@ -173,56 +176,17 @@ def _is_compressed(path: Path) -> bool:
         return any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist())
 
 
-def _recognised(content: object, path: Path) -> Checkpoint:
-    """The architecture that an author's file belongs to, told by its keys and shapes."""
-    if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
-        kind = "several models" if isinstance(content, list | tuple) else type(content).__name__
-        raise CheckpointError(f"{path.name} holds {kind}, not the weights of one network")
-    if {"state_dict", "config"} <= content.keys():
-        return _recognised_ritm(content["state_dict"], content["config"], path)
-    if not content or not all(isinstance(value, Tensor) for value in content.values()):
-        raise CheckpointError(
-            f"{path.name} holds neither a flat table of tensors nor the pair state_dict and"
-            f" config; its keys are {_some(content)}"
-        )
-    if all(_shape(content, name) == shape for name, shape in _MOBILESAM_MARKS.items()):
-        return Checkpoint("mobilesam", content)
-    if "image_encoder.pos_embed" in content:
-        raise CheckpointError(
-            f"{path.name} is a Segment Anything checkpoint with a ViT encoder; of that family"
-            " only MobileSAM (mobile_sam.pt) is known here"
-        )
-    raise CheckpointError(
-        f"{path.name} holds the tensors of no network that is known here; they begin with"
-        f" {_some(content)}"
-    )
-
-
-def _recognised_ritm(tensors: object, config: object, path: Path) -> Checkpoint:
-    """A file of the RITM family: its configuration says the network, and its tensors agree."""
-    if not isinstance(tensors, Mapping) or not isinstance(config, Mapping):
-        raise CheckpointError(f"{path.name}: state_dict and config must both be tables")
-    if not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise CheckpointError(f"{path.name}: state_dict must hold tensors and nothing else")
-    try:
-        told = RitmConfig.from_serialized(config, tensors)
-    except ValueError as error:
-        raise CheckpointError(f"{path.name}: {error}") from None
-    for name, known in CONFIGS.items():
-        sizes = (known.kind, known.width, known.ocr_width, known.small)
-        if sizes == (told.kind, told.width, told.ocr_width, told.small):
-            return Checkpoint(name, tensors, config)
-    raise CheckpointError(
-        f"{path.name} is a RITM network of kind {told.kind} and width {told.width};"
-        f" known are {', '.join(CONFIGS)}"
-    )
-
-
 def _network(checkpoint: Checkpoint) -> nn.Module:
-    if checkpoint.config:
-        config = RitmConfig.from_serialized(checkpoint.config, checkpoint.tensors)
-        return RitmNetwork(config)
-    return zoo.architecture(checkpoint.architecture).network()
+    """The network that the tensors should fit, built from their configuration where they have one.
+
+    A system whose networks differ by more than their name has `network_of(name, config)`.
+    """
+    entry = zoo.architecture(checkpoint.architecture)
+    network_of = getattr(importlib.import_module(entry.module), "network_of", None)
+    if not checkpoint.config or network_of is None:
+        return entry.network()
+    network: nn.Module = network_of(checkpoint.architecture, checkpoint.config)
+    return network
 
 
 def _checked(checkpoint: Checkpoint, path: Path) -> Checkpoint:
@@ -250,12 +214,3 @@ def _checked(checkpoint: Checkpoint, path: Path) -> Checkpoint:
 
 def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
     return tensor.shape, tensor.dtype
-
-
-def _shape(tensors: Mapping[str, Any], name: str) -> tuple[int, ...] | None:
-    tensor = tensors.get(name)
-    return tuple(tensor.shape) if isinstance(tensor, Tensor) else None
-
-
-def _some(content: Mapping[str, Any]) -> str:
-    return ", ".join(repr(name) for name in list(content)[:3]) or "none"
