@@ -13,11 +13,11 @@ from torch import Tensor
 
 from models.clicks_encoding import Positions, mirrored, points_tensor
 from models.fold_norm import channels_last, folded
-from models.placement import as_clicks, box_within
-from models.prompts import Click, Prompt
+from models.prompts import Prompt
 from models.resampling import gathered, resized, spread
 from models.ritm_options import RitmOptions
-from models.ritm_view import Memory, PixelClick, Scene, View, confinement, look, look_again
+from models.ritm_view import Memory, View, look, look_again
+from models.scene import Scene, confinement, scene_of
 from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id
 from models.zoom import Roi, Size, common, limited_size, mask_roi, scaled_size, whole
 
@@ -124,7 +124,8 @@ class RitmSegmenter(Segmenter):
         """The question made ready for the network, or its answer where no network is needed."""
         prepared, prompt = query.prepared, query.prompt
         assert isinstance(prepared, RitmPrepared)  # noqa: S101 - the contract of prepare()
-        scene = _scene(prompt, prepared.size, self.options)
+        mask_begins = not self.options.mask_every_click
+        scene = scene_of(prompt, prepared.size, mask_begins=mask_begins)
         memory = self._memory(query)
         if not scene.positive and (prompt.mask is None or memory.bounds is None):
             return Result.empty(prepared.size)
@@ -163,7 +164,7 @@ class RitmSegmenter(Segmenter):
         for size in view.back:
             values = resized(values, size)
         region, inside = view.region, values[0, 0]
-        limits = confinement(task.scene, options)
+        limits = confinement(task.scene, options.box_margin)
         if limits is not None:
             region = common(region, limits)
             inside = _part(inside, region, view.region)
@@ -244,26 +245,6 @@ class RitmSegmenter(Segmenter):
             return task.memory
         given = torch.from_numpy(np.ascontiguousarray(mask, np.float32))
         return Memory(given, whole(task.prepared.size))
-
-
-def _scene(prompt: Prompt, size: Size, options: RitmOptions) -> Scene:
-    """Clicks and box of a prompt, as far as they are inside the picture."""
-    box = None if prompt.box is None else box_within(prompt.box, size)
-    begun = box is not None or (prompt.mask is not None and not options.mask_every_click)
-    clicks = as_clicks(replace(prompt, box=box))
-    return Scene(
-        size=size,
-        clicks=_inside(clicks, size),
-        own=_inside(prompt.clicks, size),
-        box=box,
-        begun=begun,
-    )
-
-
-def _inside(clicks: Sequence[Click], size: Size) -> list[PixelClick]:
-    """The pixels of the clicks that lie inside the picture."""
-    pixels = [(*click.pixel, click.positive) for click in clicks]
-    return [click for click in pixels if 0 <= click[0] < size[0] and 0 <= click[1] < size[1]]
 
 
 def _picture(task: _Task, size: Size) -> Tensor:

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.prompts import Box
 from models.resampling import moved, spread
 from models.ritm_options import RitmOptions
+from models.scene import PixelClick, Scene
 from models.state import State
 from models.zoom import (
     Pixel,
@@ -30,9 +30,6 @@ from models.zoom import (
     scaled_size,
     whole,
 )
-
-PixelClick = tuple[int, int, bool]
-"""(row, column, positive)."""
 
 SMALL = 0.5
 """An object whose region has a smaller IoU with the picture deserves a second look."""
@@ -125,27 +122,6 @@ class View:
         return self.sizes[-1]
 
 
-@dataclass(frozen=True)
-class Scene:
-    """One question, as far as deciding where to look is concerned.
-
-    `clicks` are all clicks there are, those that stand for a box or a scribble included; `own`
-    are the annotator's. `box` is within the picture. With `begun`, clicks need not be counted
-    before zooming in.
-    """
-
-    size: Size
-    clicks: Sequence[PixelClick]
-    own: Sequence[PixelClick] = ()
-    box: Box | None = None
-    begun: bool = False
-
-    @property
-    def positive(self) -> list[Pixel]:
-        """The pixels of the positive clicks."""
-        return [(row, column) for row, column, positive in self.clicks if positive]
-
-
 def look(memory: Memory, scene: Scene, options: RitmOptions) -> View:
     """Decide what to show the network for the next answer."""
     candidate = _candidate(memory, scene, options)
@@ -228,20 +204,3 @@ def _placed(
 
 def _roi(values: Sequence[int] | None) -> Roi | None:
     return None if values is None else Roi(*values)
-
-
-def confinement(scene: Scene, options: RitmOptions) -> Roi | None:
-    """Where a box lets the mask be; None without a box.
-
-    A positive click of the annotator's own beyond the box widens it, by the same margin.
-    """
-    if scene.box is None:
-        return None
-    box = box_roi(scene.box)
-    limits = expanded(box, 1 + 2 * options.box_margin)
-    margin = round(options.box_margin * max(box.size))
-    for row, column, positive in scene.own:
-        if positive:
-            corners = [(row - margin, column - margin), (row + margin, column + margin)]
-            limits = around(limits, corners)
-    return clamped(limits, scene.size)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from models.ritm_options import RitmOptions
-from models.ritm_view import Memory, Scene, confinement, look, look_again
+from models.ritm_view import Memory, look, look_again
+from models.scene import Scene
 from models.state import State
 from models.zoom import Roi, whole
 
@@ -121,14 +122,6 @@ def test_network_sees_only_the_first_clicks_where_they_are_limited() -> None:
 def test_box_is_looked_at_from_the_start() -> None:
     scene = Scene(SIZE, [(250, 350, True)], box=(300, 200, 400, 300), begun=True)
     assert look(Memory(), scene, OPTIONS).source == Roi(150, 350, 250, 450)
-
-
-def test_box_confines_the_mask_but_for_clicks_beyond_it() -> None:
-    scene = Scene(SIZE, [(250, 350, True)], box=(300, 200, 400, 300), begun=True)
-    assert confinement(scene, OPTIONS) == Roi(190, 310, 290, 410)
-    assert confinement(replace(scene, own=[(400, 350, False)]), OPTIONS) == Roi(190, 310, 290, 410)
-    assert confinement(replace(scene, own=[(400, 350, True)]), OPTIONS) == Roi(190, 410, 290, 410)
-    assert confinement(Scene(SIZE, [FIRST]), OPTIONS) is None
 
 
 def test_memory_survives_as_bytes() -> None:
