@@ -102,19 +102,23 @@ def test_a_server_without_ranges_begins_anew(
     assert (tmp_path / "target").read_bytes() == DATA
 
 
-@pytest.mark.parametrize("kept", [len(DATA), len(DATA) + 5])
-def test_a_part_that_is_long_enough_is_judged_by_its_digest(
-    server: FileServer, downloader: Downloader, tmp_path: Path, kept: int
+def test_a_part_that_is_whole_is_asked_for_no_more(
+    server: FileServer, downloader: Downloader, tmp_path: Path
 ) -> None:
-    (tmp_path / "target.part").write_bytes((DATA + bytes(5))[:kept])
-    if kept == len(DATA):
-        downloader.fetch(wanted(server), tmp_path / "target")
-        assert (tmp_path / "target").read_bytes() == DATA
-    else:
-        with pytest.raises(DownloadFailed, match="other contents"):
-            downloader.fetch(wanted(server), tmp_path / "target")
-        assert not list(tmp_path.iterdir())
+    (tmp_path / "target.part").write_bytes(DATA)
+    downloader.fetch(wanted(server), tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == DATA
     assert not server.asked
+
+
+@pytest.mark.parametrize("kept", [bytes(5000), bytes(len(DATA)), DATA + bytes(5)])
+def test_a_part_of_another_file_is_found_out_and_fetched_anew(
+    server: FileServer, downloader: Downloader, tmp_path: Path, kept: bytes
+) -> None:
+    (tmp_path / "target.part").write_bytes(kept)
+    downloader.fetch(wanted(server), tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == DATA
+    assert server.asked[-1] == ("/file", None)
 
 
 def test_a_complete_part_of_unknown_size_is_no_error(
@@ -134,21 +138,75 @@ def test_other_contents_are_thrown_away(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_longer_file_is_not_read_to_its_end(
+@pytest.mark.parametrize("offered", [DATA * 2, DATA[:-1]])
+def test_a_file_of_another_size_is_not_read_at_all(
+    server: FileServer, downloader: Downloader, tmp_path: Path, offered: bytes
+) -> None:
+    server.files["/file"] = offered
+    with pytest.raises(DownloadFailed, match=f"offers {len(offered)} bytes.* has {len(DATA)}"):
+        downloader.fetch(wanted(server), tmp_path / "target")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_longer_file_of_untold_length_is_not_read_to_its_end(
     server: FileServer, downloader: Downloader, tmp_path: Path
 ) -> None:
+    server.lengths = False
     server.files["/file"] = DATA * 2
     with pytest.raises(DownloadFailed, match="more bytes"):
         downloader.fetch(wanted(server), tmp_path / "target")
 
 
-def test_without_a_digest_nothing_old_is_continued(
+def test_without_a_digest_or_a_tag_nothing_old_is_continued(
     server: FileServer, downloader: Downloader, tmp_path: Path
 ) -> None:
     (tmp_path / "target.part").write_bytes(b"\0" * 5000)
     downloader.fetch(Wanted(f"{server.url}/file"), tmp_path / "target")
     assert (tmp_path / "target").read_bytes() == DATA
     assert server.asked == [("/file", None)]
+
+
+@pytest.fixture
+def broken_off(server: FileServer, downloader: Downloader, tmp_path: Path) -> Wanted:
+    """A file without a digest whose transfer has been given up, on a server that has ETags."""
+    server.tags, server.breaks_after = True, 2 * CHUNK
+    with pytest.raises(DownloadFailed, match="broke off"):
+        downloader.fetch(Wanted(f"{server.url}/file"), tmp_path / "target")
+    server.breaks_after = None
+    server.asked.clear()
+    return Wanted(f"{server.url}/file")
+
+
+def test_with_a_tag_a_later_call_continues(
+    server: FileServer, downloader: Downloader, broken_off: Wanted, tmp_path: Path
+) -> None:
+    downloader.fetch(broken_off, tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == DATA
+    assert server.asked == [("/file", f"bytes={2 * CHUNK * ATTEMPTS}-")]
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+@pytest.mark.parametrize("changed", [DATA[::-1], DATA[::-1] + bytes(9), DATA[:CHUNK]])
+def test_a_file_that_changed_in_between_is_fetched_anew(
+    server: FileServer,
+    downloader: Downloader,
+    broken_off: Wanted,
+    tmp_path: Path,
+    changed: bytes,
+) -> None:
+    server.files["/file"] = changed
+    downloader.fetch(broken_off, tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == changed
+
+
+def test_a_file_that_became_shorter_is_fetched_anew(
+    server: FileServer, downloader: Downloader, broken_off: Wanted, tmp_path: Path
+) -> None:
+    server.files["/file"] = DATA[:CHUNK]
+    (tmp_path / "target.part.tag").write_text(f'"{hashlib.sha256(DATA[:CHUNK]).hexdigest()}"')
+    downloader.fetch(broken_off, tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == DATA[:CHUNK]
+    assert [asked for _, asked in server.asked] == [f"bytes={2 * CHUNK * ATTEMPTS}-", None]
 
 
 def test_an_absent_file_is_told_by_its_status(
