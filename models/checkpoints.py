@@ -89,12 +89,16 @@ def load_for(architecture: str, path: str | Path) -> Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: str | Path) -> None:
-    """Write a checkpoint as safetensors. Equal checkpoints give equal bytes."""
+    """Write a checkpoint as safetensors. Equal checkpoints give equal bytes.
+
+    The header of published weights also says where they come from and on what terms.
+    """
     header = {
         "architecture": checkpoint.architecture,
         "config": checkpoint.config,
         "source": checkpoint.source,
         "weights": checkpoint.weights,
+        **_terms(checkpoint),
     }
     tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
     save_file(tensors, path, metadata={HEADER: json.dumps(header, sort_keys=True)})
@@ -125,6 +129,21 @@ def name_from(path: str | Path) -> str:
 def version_of(checkpoint: Checkpoint, path: str | Path) -> str:
     """The version id of weights loaded from `path`; unnamed ones are called after the file."""
     return version_id(checkpoint.architecture, checkpoint.weights or name_from(path), path)
+
+
+def _terms(checkpoint: Checkpoint) -> dict[str, str]:
+    """Address and licences of an author's file under its published name; nothing for others."""
+    entry = zoo.ARCHITECTURES.get(checkpoint.architecture)
+    if entry is None or checkpoint.source is None:
+        return {}
+    for file in entry.weights:
+        if file.name == checkpoint.weights:
+            return {
+                "address": file.address,
+                "licence_code": file.licence_code,
+                "licence_weights": file.licence_weights,
+            }
+    return {}
 
 
 def _from_safetensors(path: Path) -> Checkpoint:
