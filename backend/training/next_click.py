@@ -59,7 +59,7 @@ def add_clicks(
 
     `points` [B, 2P, 3] are (row, column, index) with P rows per sign, positive ones first and
     negative values for none; `probabilities` [B, 1, H, W]; `labels` [B, 1, H, W] of 1, 0 and
-    -1 (unknown). `draw` is called once for each sample with an error, in order. Returns a new tensor.
+    -1 (unknown). `draw` is called once for each sample with an error, in order. Returns a copy.
     """
     likely = probabilities.detach().float().cpu().numpy()[:, 0]
     truth = labels.detach().cpu().numpy()[:, 0]
