@@ -131,6 +131,12 @@ class InvalidSettings(MaskloopError):
     code = "invalid_settings"
 
 
+class TrainingFailed(MaskloopError):
+    """A training that cannot go on: its losses are no numbers, or its files cannot be written."""
+
+    code = "training_failed"
+
+
 HTTP_STATUS: dict[str, int] = {
     "internal": 500,
     "invalid_request": 400,
@@ -152,6 +158,7 @@ HTTP_STATUS: dict[str, int] = {
     "out_of_memory": 503,
     "queue_unavailable": 503,
     "invalid_settings": 500,
+    "training_failed": 500,
 }
 
 
