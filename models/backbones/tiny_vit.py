@@ -199,6 +199,21 @@ class PatchEmbed(nn.Module):
         return cast("Tensor", self.seq(x))
 
 
+def stages(shape: TinyVitShape) -> nn.ModuleList:
+    """The stages that follow the patch embedding, each a `Stage`."""
+    layers = nn.ModuleList()
+    for index, (dim, depth, window) in enumerate(
+        zip(shape.dims, shape.depths, shape.windows, strict=True)
+    ):
+        blocks: list[nn.Module] = [
+            TinyVitBlock(dim, window) if index else InvertedBottleneck(dim) for _ in range(depth)
+        ]
+        last = index == len(shape.dims) - 1
+        down = None if last else Downsample(dim, shape.dims[index + 1], shape.strides[index])
+        layers.append(Stage(blocks, down))
+    return layers
+
+
 class TinyVit(nn.Module):
     """The image encoder of MobileSAM: (B, 3, S, S) -> (B, 256, S/16, S/16), S a multiple of 16.
 
@@ -211,17 +226,7 @@ class TinyVit(nn.Module):
         shape = shape or TinyVitShape()
         dims = shape.dims
         self.patch_embed = PatchEmbed(dims[0])
-        self.layers = nn.ModuleList()
-        for index, (dim, depth, window) in enumerate(
-            zip(dims, shape.depths, shape.windows, strict=True)
-        ):
-            blocks: list[nn.Module] = [
-                TinyVitBlock(dim, window) if index else InvertedBottleneck(dim)
-                for _ in range(depth)
-            ]
-            last = index == len(dims) - 1
-            down = None if last else Downsample(dim, dims[index + 1], shape.strides[index])
-            self.layers.append(Stage(blocks, down))
+        self.layers = stages(shape)
         self.norm_head = nn.LayerNorm(dims[-1])
         self.head = nn.Linear(dims[-1], shape.classes)
         self.neck = nn.Sequential(
