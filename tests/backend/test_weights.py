@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import subprocess
 import sys
 import tarfile
@@ -11,9 +12,11 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from backend import weights
 from backend.errors import InvalidRequest, UnknownModelName, WeightsMissing
@@ -203,6 +206,119 @@ def test_forged_files_are_refused(
         weights.pull(settings, MODEL, fetcher)
     with pytest.raises(WeightsMissing, match="not installed"):
         weights.installed(settings, MODEL)
+
+
+class Hostile:
+    """Leaves a mark where it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.marker,)
+
+
+@pytest.fixture
+def unchecked(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> FileServer:
+    """The same with an author who publishes neither size nor checksum."""
+    entry = zoo.architecture(MODEL)
+    file = replace(entry.weights_file(), size=None, sha256=None, package=None)
+    entry = replace(entry, weights=(file,))
+    monkeypatch.setattr(zoo, "ARCHITECTURES", {**zoo.ARCHITECTURES, MODEL: entry})
+    return server
+
+
+def test_a_hostile_file_is_refused_before_anything_in_it_runs(
+    settings: Settings, unchecked: FileServer, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    marker, file = tmp_path / "executed", tmp_path / "mobile_sam.pt"
+    torch.save({"weight": torch.zeros(2), "extra": Hostile(marker)}, file)
+    unchecked.files["/authors/weights.pt"] = file.read_bytes()
+    with pytest.raises(WeightsMissing, match="cannot be read safely"):
+        weights.pull(settings, MODEL, fetcher)
+    with pytest.raises(InvalidRequest, match="cannot be read safely"):
+        weights.add(settings, file)
+    assert not marker.exists()
+    assert not list((settings.data_dir / "weights" / "downloads").iterdir())
+    torch.load(file, weights_only=False)
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("kept", [0, 1000, -1000])
+def test_a_truncated_file_without_a_checksum_is_refused(
+    settings: Settings, unchecked: FileServer, fetcher: Fetcher, authors_file: bytes, kept: int
+) -> None:
+    unchecked.files["/authors/weights.pt"] = authors_file[:kept]
+    with pytest.raises(WeightsMissing, match="cannot be read safely"):
+        weights.pull(settings, MODEL, fetcher)
+    assert weights.stored(settings) == []
+
+
+def test_another_models_file_is_refused(
+    settings: Settings, unchecked: FileServer, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = zoo.architecture("ritm-hrnet18s")
+    file = replace(entry.weights_file(), url=f"{unchecked.url}/authors/weights.pt")
+    entry = replace(entry, weights=(file,))
+    monkeypatch.setattr(zoo, "ARCHITECTURES", {**zoo.ARCHITECTURES, entry.name: entry})
+    with pytest.raises(WeightsMissing, match=r"holds weights of mobilesam, not of ritm-hrnet18s"):
+        weights.pull(settings, entry.name, fetcher)
+    assert weights.stored(settings) == []
+
+
+def test_without_a_published_checksum_the_first_copy_counts(
+    settings: Settings, unchecked: FileServer, fetcher: Fetcher, authors_file: bytes
+) -> None:
+    notes: list[str] = []
+    found = weights.pull(settings, MODEL, replace(fetcher, note=notes.append))
+    assert any("publish no checksum" in note for note in notes)
+    found.path.unlink()
+    buffer = io.BytesIO()
+    torch.save(zoo.architecture(MODEL).network().state_dict(), buffer)
+    unchecked.files["/authors/weights.pt"] = buffer.getvalue()
+    with pytest.raises(InvalidRequest, match="not the one that came first"):
+        weights.pull(settings, MODEL, fetcher)
+    unchecked.files["/authors/weights.pt"] = authors_file
+    notes.clear()
+    assert weights.pull(settings, MODEL, replace(fetcher, note=notes.append)) == found
+    assert not any("checksum" in note for note in notes)
+
+
+def test_a_shared_folder_is_told_with_the_line_to_type(
+    settings: Settings, server: FileServer, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = zoo.architecture(MODEL)
+    page = "https://somewhere/folder"
+    file = replace(entry.weights_file(), url=None, page=page, package=None, file_name=None)
+    entry = replace(entry, weights=(file,))
+    monkeypatch.setattr(zoo, "ARCHITECTURES", {**zoo.ARCHITECTURES, MODEL: entry})
+    with pytest.raises(WeightsMissing) as told:
+        weights.pull(settings, MODEL, fetcher)
+    assert page in told.value.message
+    assert "type: python -m backend weights add FILE --name sa-1b" in told.value.message
+    assert not server.asked
+
+
+def test_the_stored_file_says_where_it_is_from_and_on_what_terms(
+    settings: Settings, server: FileServer, fetcher: Fetcher, authors_file: bytes
+) -> None:
+    found = weights.pull(settings, MODEL, fetcher)
+    with safe_open(found.path, framework="pt") as file:
+        header = json.loads(file.metadata()[checkpoints.HEADER])
+    assert header["address"] == f"{server.url}/authors/weights.pt"
+    assert header["source"] == hashlib.sha256(authors_file).hexdigest()
+    assert header["licence_weights"] == "Apache-2.0"
+    assert header["licence_code"] == "Apache-2.0"
+
+
+def test_a_published_name_is_kept_for_the_published_file(
+    settings: Settings, authors_file: bytes, tmp_path: Path
+) -> None:
+    file = tmp_path / "forged.pt"
+    file.write_bytes(authors_file)
+    with pytest.raises(InvalidRequest, match="not the published mobilesam@sa-1b"):
+        weights.add(settings, file, "sa-1b")
+    assert weights.stored(settings) == []
 
 
 def test_a_changed_file_is_noticed_and_mended(
