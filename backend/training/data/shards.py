@@ -22,7 +22,15 @@ import numpy as np
 
 from backend.errors import InvalidImage, InvalidRequest
 from backend.training.data.decoding import decode_ids, decode_rgb, same_size
-from backend.training.data.source import Annotated, Kind, Layer, ObjectRef, Record, Source
+from backend.training.data.source import (
+    Annotated,
+    Kind,
+    Layer,
+    ObjectRef,
+    Record,
+    Source,
+    pixels_of_ids,
+)
 
 PICTURES = frozenset({"jpg", "jpeg", "webp"})
 MASK = "png"
@@ -141,7 +149,7 @@ class Shards(Source):
 
 def objects_of(layer: Layer) -> tuple[ObjectRef, ...]:
     """Every id of a single layer as an object of its own."""
-    present = np.flatnonzero(np.bincount(np.maximum(layer, 0).ravel()))
+    present = np.flatnonzero(pixels_of_ids(layer))
     return tuple(ObjectRef(0, id_) for id_ in present.tolist() if id_ > 0)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +23,10 @@ Mask = npt.NDArray[np.bool_]
 BACKGROUND = 0
 IGNORE = -1
 """The values of a layer that are no object: nothing known there, and do not learn from this."""
+
+
+BYTE = 256
+"""Values of a byte; IGNORE is the last of them there."""
 
 
 class Kind(StrEnum):
@@ -118,7 +123,7 @@ class Annotated:
 
     def areas(self) -> npt.NDArray[np.int64]:
         """int64 [objects]: the pixels of each object."""
-        counts = [np.bincount(np.maximum(layer, 0).ravel()) for layer in self.layers]
+        counts = [pixels_of_ids(layer) for layer in self.layers]
         return np.array(
             [
                 counts[object_.layer][object_.id] if object_.id < len(counts[object_.layer]) else 0
@@ -126,6 +131,19 @@ class Annotated:
             ],
             np.int64,
         )
+
+
+def pixels_of_ids(layer: Layer) -> npt.NDArray[np.int64]:
+    """int64: how many pixels each id from 0 up to the highest, or beyond, has.
+
+    OpenCV's histogram of bytes is ten times as fast as NumPy's of integers, and this is asked of
+    every picture more than once.
+    """
+    if layer.max(initial=0) < BYTE - 1:
+        grey = layer.astype(np.uint8)
+        counts = cv2.calcHist([grey], [0], None, [BYTE - 1], [0, BYTE - 1])
+        return np.asarray(counts.ravel(), np.int64)
+    return np.bincount(np.maximum(layer, BACKGROUND).ravel()).astype(np.int64)
 
 
 class Source(ABC):
