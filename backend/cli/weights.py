@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,12 +18,13 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 from backend import settings as configuration
 from backend import weights
+from backend.cli.models import rows
 from backend.errors import MaskloopError
 from backend.weights_sources import Fetcher
-from models import zoo
 
 app = typer.Typer(help="Fetch, add, list and check the weights of models.", no_args_is_help=True)
 
@@ -47,26 +49,29 @@ def add(
 ) -> None:
     """Store a weights file that is on this machine already; its content tells what it is."""
     with _sentences():
-        found = weights.add(configuration.load(), file, name)
+        found = weights.add(configuration.load(), file, name, Console(stderr=True).print)
     typer.echo(f"{found.model} is installed: version {found.version}, {found.path}")
 
 
 @app.command("list")
 def list_() -> None:
-    """Show what can be fetched and what is installed."""
+    """Show what can be had, from where and on what terms, and what is installed."""
     with _sentences():
-        present = {found.model: found for found in weights.stored(configuration.load())}
-    for entry in zoo.ARCHITECTURES.values():
-        for file in entry.weights:
-            model = f"{entry.name}@{file.name}"
-            found = present.pop(model, None)
-            state = f"installed, {found.version}" if found else "not installed"
-            typer.echo(
-                f"{model:32} {file.mebibytes:6.1f} MiB  {state}"
-                f"  (weights: {file.licence_weights}; code: {file.licence_code})"
-            )
-    for model, found in present.items():
-        typer.echo(f"{model:32} {found.size / 2**20:6.1f} MiB  installed, {found.version}")
+        found = rows()
+    table = Table(box=SIMPLE, padding=(0, 1), pad_edge=False)
+    for head in ("model", "MiB", "from", "installed", "licence: code; weights"):
+        table.add_column(head, no_wrap=not head.startswith("licence"))
+    for row in found:
+        licences = "; ".join(filter(None, (row["licence_code"], row["licence"])))
+        table.add_row(
+            row["model"],
+            f"{row['mebibytes']:.0f}" if row["mebibytes"] else "?",
+            "folder" if row["shared_folder"] else "pull" if row["address"] else "you",
+            (row["version"] or "no").rpartition(":")[2],
+            licences,
+        )
+    table.caption = f"folder: `{weights.COMMAND} pull NAME` says what to do by hand"
+    Console().print(table)
 
 
 @app.command()

@@ -31,7 +31,7 @@ def _clickattention(
         trained_on="COCO and LVIS",
         page=_FOLDER,
         licence_code="Apache-2.0",
-        licence_weights="no licence of their own; offered with the code, trained on COCO and LVIS",
+        licence_weights="none of their own; trained on COCO and LVIS",
         published=clicks_per_object(_COLUMNS, noc),
     )
     return Architecture(

@@ -29,7 +29,7 @@ def _weights(
         page=page,
         mebibytes=mebibytes,
         licence_code="MPL-2.0",
-        licence_weights=f"no licence of their own; released with the MPL code, trained on {data}",
+        licence_weights=f"none of their own; trained on {data}",
         published=clicks_per_object(_COLUMNS, f_brs_b, "f-BRS-B")
         + clicks_per_object(_COLUMNS, rgb_brs, "RGB-BRS"),
     )

@@ -31,7 +31,7 @@ def _weights(
         page=_FOLDER,
         mebibytes=mebibytes,
         licence_code="Apache-2.0 (LICENSE; the README says MIT)",
-        licence_weights=f"no licence of their own; offered with the code, trained on {_DATA[name]}",
+        licence_weights=f"none of their own; trained on {_DATA[name]}",
         published=clicks_per_object(_COLUMNS, noc)
         + clicks_per_object(_CORRECTING, correcting, "from an initial mask"),
     )

@@ -31,7 +31,7 @@ def _weights(
         mebibytes=mebibytes,
         unverified_sha256=unverified,
         licence_code="MIT",
-        licence_weights=f"no licence of their own; released with the MIT code, trained on {data}",
+        licence_weights=f"none of their own; trained on {data}",
         published=clicks_per_object(_COLUMNS, noc),
     )
 

@@ -38,8 +38,7 @@ def _weights(
         file_name=file_name,
         licence_code="MIT",
         licence_weights=(
-            f"no licence of their own; offered with the code, trained on {data} from MAE's"
-            " ImageNet weights (CC BY-NC 4.0)"
+            f"none of their own; trained on {data} from MAE's ImageNet weights (CC BY-NC 4.0)"
         ),
         published=published,
     )

@@ -26,15 +26,16 @@ def file(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(
+        app, [str(argument) for argument in arguments], env={"COLUMNS": "100"}
+    )
 
 
 def test_list_shows_what_can_be_had_and_on_what_terms() -> None:
     listed = run("list")
     assert listed.exit_code == 0
-    lines = [line for line in listed.stdout.splitlines() if "mobilesam@sa-1b" in line]
-    assert "not installed" in lines[0]
-    assert "Apache-2.0" in lines[0]
+    (line,) = [line for line in listed.stdout.splitlines() if "mobilesam@sa-1b" in line]
+    assert line.split() == ["mobilesam@sa-1b", "39", "pull", "no", "Apache-2.0;", "Apache-2.0"]
 
 
 def test_added_weights_are_listed_and_verified(file: Path, data_dir: Path) -> None:
