@@ -86,13 +86,22 @@ class RitmNetwork(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """What the backbone takes: its picture [B, 3, H, W], and [B, 64, H/2, W/2] for its stem."""
         maps = self.dist_maps(points, (image.shape[2], image.shape[3]))
+        return self.joined(self.normalised(image), maps, previous)
+
+    def normalised(self, image: Tensor) -> Tensor:
+        """[B, 3, H, W] in [0, 1] -> the same with the mean and deviation of ImageNet taken out."""
+        return (image - self.mean) / self.std
+
+    def joined(
+        self, image: Tensor, maps: Tensor, previous: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `fuse`, of a normalised picture and of the click maps [B, 2, H, W]."""
         if self.config.with_prev_mask:
             if previous is None:
                 previous = image.new_zeros((image.shape[0], 1, *image.shape[2:]))
             if self.config.binary_prev_mask:
                 previous = (previous > 0.5).float()
             maps = torch.cat([previous, maps], dim=1)
-        image = (image - self.mean) / self.std
         if self.config.use_rgb_conv:
             return self.rgb_conv(torch.cat([image, maps], dim=1)), None
         return image, self.maps_transform(maps)

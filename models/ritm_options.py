@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import ClassVar
 
+from models.brs_options import BrsOptions
 from models.zoom import Size
 
 LEAST_SIDE = 32
@@ -11,7 +13,7 @@ LEAST_SIDE = 32
 
 
 @dataclass(frozen=True)
-class RitmOptions:
+class RitmOptions(BrsOptions):
     """Defaults serve users; every value of the original is reachable.
 
     Zoom-in. With `zoom_in`, from the click after the first `skip_clicks` on the network sees a
@@ -38,7 +40,13 @@ class RitmOptions:
     state is large); `keep_stale_roi` puts the answer for the whole picture into an outdated
     crop; `one_shot` forgets everything before each prompt; `mask_every_click` shows the
     initial mask in place of the previous one, at every click.
+
+    Backpropagating refinement, off by default: see `BrsOptions`.
     """
+
+    system: ClassVar[str] = "RITM"
+    zooms_in_blindly: ClassVar[bool] = True
+    """Whether a `skip_clicks` of -1 zooms in on the whole picture where no object is known."""
 
     zoom_in: bool = True
     zoom_target: int | Size = 400
@@ -62,6 +70,7 @@ class RitmOptions:
     mask_every_click: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         target = self.zoom_target
         sides = (target, target) if isinstance(target, int) else tuple(target)
         if not isinstance(target, int):
@@ -79,17 +88,6 @@ class RitmOptions:
         for name in ("threshold", "zoom_threshold", "recompute_iou"):
             self._require(name, 0 <= getattr(self, name) <= 1, "within 0..1")
 
-    def _require(self, name: str, holds: bool, allowed: str) -> None:
-        if not holds:
-            raise ValueError(
-                f"the RITM option {name} is {getattr(self, name)}; it must be {allowed}"
-            )
-
-    @property
-    def text(self) -> str:
-        """All options in one line; equal for equal options only."""
-        return " ".join(f"{field.name}={getattr(self, field.name)}" for field in fields(self))
-
 
 FAITHFUL = RitmOptions(
     first_click_side=None,
@@ -97,5 +95,7 @@ FAITHFUL = RitmOptions(
     fast_arithmetic=False,
     full_size_state=True,
     keep_stale_roi=True,
+    brs_wrapping_squares=True,
+    brs_keep_features=True,
 )
-"""The settings of the published evaluation."""
+"""The settings of the published evaluation; with refinement, see also `CLICKS_LIMIT`."""

@@ -5,18 +5,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from models.brs import refine
+from models.brs_correction import Shown, correction
+from models.brs_loss import click_masks
 from models.clicks_encoding import Positions, mirrored, points_tensor
 from models.fold_norm import channels_last, folded
 from models.prompts import Prompt
 from models.resampling import gathered, resized, spread
 from models.ritm_options import RitmOptions
-from models.ritm_view import Memory, View, look, look_again
+from models.ritm_refinement import basis_of, is_refined, keeps_features, left_by, limits, start
+from models.ritm_view import Basis, Memory, Refinement, View, anchored, look, look_again
 from models.scene import Scene, confinement, scene_of
 from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id
 from models.zoom import Roi, Size, common, limited_size, mask_roi, scaled_size, whole
@@ -57,6 +61,13 @@ class _Task:
     view: View
 
 
+class _Outcome(NamedTuple):
+    """What the network says of a task: float32 [h, w] on the CPU, and what refining it leaves."""
+
+    probability: Tensor
+    refinement: Refinement
+
+
 class RitmSegmenter(Segmenter):
     """Network and predictor. The network given is copied, and stays as it is."""
 
@@ -95,9 +106,14 @@ class RitmSegmenter(Segmenter):
         return RitmPrepared(picture or picture_id(image), size, nbytes, own, first)
 
     def batch_key(self, query: Query) -> Hashable:
-        """The size of the network's input: questions of one size share a pass."""
+        """The size of the network's input: questions of one size share a pass.
+
+        A question whose answer is refined stands alone.
+        """
         task = self._task(query)
-        return task.view.size if isinstance(task, _Task) else None
+        if not isinstance(task, _Task) or is_refined(task.scene, self.options):
+            return None
+        return task.view.size
 
     def segment_batch(self, queries: Sequence[Query]) -> list[Result]:
         """Answer questions whose inputs to the network are of one size, or that need no network."""
@@ -107,15 +123,14 @@ class RitmSegmenter(Segmenter):
         return [next(answers) if isinstance(task, _Task) else task for task in tasks]
 
     def _answers(self, tasks: Sequence[_Task]) -> list[Result]:
-        if not tasks:
-            return []
         results = []
-        for task, probability in zip(tasks, self._probabilities(tasks), strict=True):
-            result, memory = self._answer(task, probability)
+        for task, outcome in zip(tasks, self._outcomes(tasks), strict=True):
+            result, memory = self._answer(task, outcome)
             again = look_again(memory, task.view, task.scene, self.options)
             if again is not None:
-                second = replace(task, view=again)
-                result, memory = self._answer(second, self._probabilities([second])[0])
+                known = replace(task.memory, refinement=memory.refinement)
+                second = replace(task, view=again, memory=known)
+                result, memory = self._answer(second, self._outcomes([second])[0])
             state = memory.state(self.version, task.prepared.picture)
             results.append(replace(result, state=state))
         return results
@@ -157,9 +172,10 @@ class RitmSegmenter(Segmenter):
         region = (left, top, right + 1, bottom + 1)
         return Result(prepared.size, region, values, state, threshold=self.options.threshold)
 
-    def _answer(self, task: _Task, probability: Tensor) -> tuple[Result, Memory]:
-        """Network output [h, w] as an answer over the picture, and what to remember of it."""
+    def _answer(self, task: _Task, outcome: _Outcome) -> tuple[Result, Memory]:
+        """Network output as an answer over the picture, and what to remember of it."""
         view, options = task.view, self.options
+        probability, refinement = outcome
         values = probability[None, None]
         for size in view.back:
             values = resized(values, size)
@@ -170,9 +186,15 @@ class RitmSegmenter(Segmenter):
             inside = _part(inside, region, view.region)
         array = np.ascontiguousarray(inside.numpy())
         corners = (region.left, region.top, region.right + 1, region.bottom + 1)
-        result = Result(task.prepared.size, corners, array, threshold=options.threshold)
+        result = Result(
+            task.prepared.size,
+            corners,
+            array,
+            threshold=options.threshold,
+            aborted=refinement.aborted,
+        )
         bounds = mask_roi(array > options.zoom_threshold, (region.top, region.left))
-        memory = Memory(None, view.region, bounds, view.roi, view.frame)
+        memory = Memory(None, view.region, bounds, view.roi, view.frame, refinement)
         if not self._sees_previous:
             return result, memory
         if options.full_size_state:
@@ -181,18 +203,82 @@ class RitmSegmenter(Segmenter):
         kept = resized(probability[None, None], _map_size(view.size))[0, 0]
         return result, replace(memory, previous=kept.half())
 
+    def _outcomes(self, tasks: Sequence[_Task]) -> list[_Outcome]:
+        """What the network says of tasks; those that need no refining are of one size."""
+        at_once = [task for task in tasks if not is_refined(task.scene, self.options)]
+        probabilities = iter(self._probabilities(at_once))
+        return [
+            self._refined(task)
+            if is_refined(task.scene, self.options)
+            else _Outcome(next(probabilities), self._unrefined(task))
+            for task in tasks
+        ]
+
+    def _unrefined(self, task: _Task) -> Refinement:
+        """What a task leaves that is answered without refining."""
+        return replace(task.memory.refinement, x=None, basis=self._basis(task))
+
     def _probabilities(self, tasks: Sequence[_Task]) -> list[Tensor]:
         """The network's answers, all of one size: float32 [h, w] on the CPU for each task."""
+        if not tasks:
+            return []
         inputs, lists = self._inputs(tasks)
         with torch.inference_mode():
             length = self._pass_length(tasks[0].view.size)
             starts = range(0, len(lists), length)
             parts = [slice(start, start + length) for start in starts]
             logits = torch.cat([self._pass(inputs[part], lists[part]) for part in parts])
-            if self.options.flip:
-                direct, flipped = logits.view(-1, 2, *logits.shape[1:]).unbind(1)
-                logits = (direct + flipped.flip(2)) / 2
-            return list(logits.sigmoid().float().cpu())
+            return list(self._merged(logits))
+
+    def _merged(self, logits: Tensor) -> Tensor:
+        """Probabilities [n, h, w] on the CPU of logits [B, h, w], those of mirrored pictures after
+        each other's.
+        """
+        if self.options.flip:
+            direct, flipped = logits.view(-1, 2, *logits.shape[1:]).unbind(1)
+            logits = (direct + flipped.flip(2)) / 2
+        return logits.sigmoid().float().cpu()
+
+    def _refined(self, task: _Task) -> _Outcome:
+        """A task's answer, corrected until it agrees with the clicks."""
+        options, view = self.options, task.view
+        basis = basis_of(task.memory, task.scene, view, options)
+        marks = [view.marks, mirrored(view.marks, view.size[1])] if options.flip else [view.marks]
+        # Gradients are needed, whatever the caller has turned off.
+        with torch.inference_mode(False), torch.no_grad():
+            found = correction(self._network, options.brs_mode, self._shown_to(task, basis))
+            masks = click_masks(
+                marks, view.size, self.device, wrapping=options.brs_wrapping_squares
+            )
+            x = start(task.memory.refinement, view, found.length, options)
+            refined = refine(found, masks, x, limits(options))
+            probability = self._merged(refined.logits[:, 0])[0]
+        kept = basis or self._basis(task)
+        return _Outcome(probability, left_by(refined, kept, task.memory.refinement, options))
+
+    def _shown_to(self, task: _Task, basis: Basis | None) -> Shown:
+        """What the network sees when its answer is refined: the view, or an earlier one's."""
+        size = task.view.size
+        if basis is not None:
+            view = anchored(basis, task.view, task.scene, self.options)
+            memory = Memory(basis.previous, basis.region)
+            task = replace(task, view=view, memory=memory)
+        inputs, lists = self._inputs([task])
+        inputs = inputs.to(self.device)
+        return Shown(
+            image=inputs[:, :3].contiguous(memory_format=self._layout),
+            points=points_tensor(lists, self.device),
+            previous=inputs[:, 3:] if self._sees_previous else None,
+            mirrored=self.options.flip,
+            size=size,
+        )
+
+    def _basis(self, task: _Task) -> Basis | None:
+        """What this task's features are made from, where they are to outlive it."""
+        if not keeps_features(self.options):
+            return None
+        shown = self._shown(task)
+        return Basis(task.view.source, task.view.sizes, shown.previous, shown.region)
 
     def _inputs(self, tasks: Sequence[_Task]) -> tuple[Tensor, list[Positions]]:
         """What the network sees, [B, 3 or 4, h, w], and the clicks of each; with flip, every

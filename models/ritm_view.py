@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +32,35 @@ from models.zoom import (
     whole,
 )
 
+Placed = tuple[tuple[float, float, bool], ...]
+"""(row, column, positive) in pixels of what the network sees."""
+
 SMALL = 0.5
 """An object whose region has a smaller IoU with the picture deserves a second look."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What the features of an earlier click were made from: as in `View` and in `Memory`."""
+
+    source: Roi
+    sizes: tuple[Size, ...]
+    previous: Tensor | None = None
+    region: Roi | None = None
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What backpropagating refinement leaves for the next click.
+
+    `x` is its correction, float64 or, where it is one of pixels and is served, float16. `basis`
+    is there where features outlive their click. With `aborted` a deadline has ended a search
+    somewhere on the way here.
+    """
+
+    x: npt.NDArray[Any] | None = None
+    basis: Basis | None = None
+    aborted: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,19 +76,20 @@ class Memory:
     bounds: Roi | None = None
     roi: Roi | None = None
     frame: Size | None = None
+    refinement: Refinement = Refinement()
 
     @classmethod
     def recalled(cls, state: State) -> Memory:
         """The memory that a state of our own carries."""
-        previous = state.arrays.get("previous")
         region, bounds, roi = (_roi(state.values.get(name)) for name in ("region", "bounds", "roi"))
         frame = state.values.get("frame")
         return cls(
-            previous=None if previous is None else torch.from_numpy(np.array(previous)),
+            previous=_tensor(state.arrays.get("previous")),
             region=region,
             bounds=bounds,
             roi=roi,
             frame=None if frame is None else (frame[0], frame[1]),
+            refinement=_recalled_refinement(state),
         )
 
     def state(self, version: str, picture: str) -> State:
@@ -68,8 +97,10 @@ class Memory:
         places = {"region": self.region, "bounds": self.bounds, "roi": self.roi}
         values = {name: None if roi is None else list(roi) for name, roi in places.items()}
         values["frame"] = None if self.frame is None else list(self.frame)
-        arrays = {} if self.previous is None else {"previous": self.previous.numpy()}
-        return State(version, picture, arrays, values)
+        arrays, more = _stored_refinement(self.refinement)
+        if self.previous is not None:
+            arrays["previous"] = self.previous.numpy()
+        return State(version, picture, arrays, values | more)
 
     @classmethod
     def of_mask(cls, mask: npt.NDArray[np.bool_], options: RitmOptions) -> Memory:
@@ -106,15 +137,20 @@ class View:
     It sees `source` resampled to each of `sizes` in turn, with `clicks` (row, column, positive)
     in pixels of the last. The answer is resampled to each of `back` and lies over `region`, whose
     size is the last of them. `roi` and `frame` are what `Memory` then holds.
+
+    Of all clicks, `marks` in the same form as `clicks`, those that the network is not shown are
+    the later ones. `changed` says that pixels here are others than those of the click before.
     """
 
     source: Roi
     sizes: tuple[Size, ...]
-    clicks: tuple[tuple[float, float, bool], ...]
+    clicks: Placed
     back: tuple[Size, ...]
     region: Roi
     roi: Roi | None
     frame: Size | None
+    marks: Placed = ()
+    changed: bool = True
 
     @property
     def size(self) -> Size:
@@ -137,14 +173,18 @@ def look(memory: Memory, scene: Scene, options: RitmOptions) -> View:
     frame = memory.frame if size == between else between
     region = roi or whole(scene.size)
     zoomed_and_limited = candidate is not None and size != between
+    marks = _placed(scene.clicks, source, between, size)
+    replaced = candidate is not None and roi is candidate
     return View(
         source=source,
         sizes=(between, size) if zoomed_and_limited else (size,),
-        clicks=_placed(scene.clicks[: options.net_clicks_limit], source, between, size),
+        clicks=marks[: options.net_clicks_limit],
         back=(region.size,) if frame is None else (frame, region.size),
         region=region,
         roi=roi,
         frame=frame,
+        marks=marks,
+        changed=replaced or roi != memory.roi or size != between,
     )
 
 
@@ -173,7 +213,7 @@ def _candidate(memory: Memory, scene: Scene, options: RitmOptions) -> Roi | None
         known = box_roi(scene.box)
     if known is not None:
         return _region_around(known, scene.positive, scene.size, options)
-    return whole(scene.size) if options.skip_clicks < 0 else None
+    return whole(scene.size) if options.skip_clicks < 0 and options.zooms_in_blindly else None
 
 
 def _region_around(known: Roi, pixels: Sequence[Pixel], size: Size, options: RitmOptions) -> Roi:
@@ -189,9 +229,7 @@ def _kept(stored: Roi | None, candidate: Roi, scene: Scene, options: RitmOptions
     return candidate if iou(candidate, stored) < options.recompute_iou else stored
 
 
-def _placed(
-    clicks: Sequence[PixelClick], source: Roi, between: Size, size: Size
-) -> tuple[tuple[float, float, bool], ...]:
+def _placed(clicks: Sequence[PixelClick], source: Roi, between: Size, size: Size) -> Placed:
     """Clicks of the picture in pixels of what the network sees."""
     placed = []
     for row, column, positive in clicks:
@@ -200,6 +238,49 @@ def _placed(
             at = into_crop(*at, whole(between), size)
         placed.append((*at, positive))
     return tuple(placed)
+
+
+def anchored(basis: Basis, view: View, scene: Scene, options: RitmOptions) -> View:
+    """The view that features were made from earlier, as far as the network's input goes."""
+    placed = _placed(scene.clicks, basis.source, basis.sizes[0], basis.sizes[-1])
+    clicks = placed[: options.net_clicks_limit]
+    return replace(view, source=basis.source, sizes=basis.sizes, clicks=clicks)
+
+
+def _recalled_refinement(state: State) -> Refinement:
+    """The refinement that a state of our own carries."""
+    basis, told = None, state.values.get("basis")
+    if told is not None:
+        sizes = tuple((height, width) for height, width in told["sizes"])
+        shown = _tensor(state.arrays.get("basis"))
+        basis = Basis(Roi(*told["source"]), sizes, shown, _roi(told["region"]))
+    return Refinement(state.arrays.get("x"), basis, bool(state.values.get("aborted")))
+
+
+def _stored_refinement(
+    refinement: Refinement,
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """A refinement as arrays and values of a state; nothing where there was none."""
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    values: dict[str, Any] = {}
+    basis = refinement.basis
+    if refinement.x is not None:
+        arrays["x"] = refinement.x
+    if basis is not None:
+        values["basis"] = {
+            "source": list(basis.source),
+            "sizes": [list(size) for size in basis.sizes],
+            "region": None if basis.region is None else list(basis.region),
+        }
+        if basis.previous is not None:
+            arrays["basis"] = basis.previous.numpy()
+    if refinement.aborted:
+        values["aborted"] = True
+    return arrays, values
+
+
+def _tensor(array: npt.NDArray[Any] | None) -> Tensor | None:
+    return None if array is None else torch.from_numpy(np.array(array))
 
 
 def _roi(values: Sequence[int] | None) -> Roi | None:

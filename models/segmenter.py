@@ -43,7 +43,8 @@ class Result:
 
     `size` is (height, width) of the picture, `region` (left, top, right, bottom) half-open whole
     pixels, `values` float32 of the region's height x width, in [0, 1]. `score` is the network's
-    own estimate of the mask's IoU, where it gives one.
+    own estimate of the mask's IoU, where it gives one. With `aborted` a deadline has ended the work
+    on it early, or on one that it continues: it need not come out the same again.
     """
 
     size: tuple[int, int]
@@ -52,6 +53,7 @@ class Result:
     state: State | None = None
     score: float | None = None
     threshold: float = 0.5
+    aborted: bool = False
 
     @classmethod
     def empty(cls, size: tuple[int, int]) -> Result:
