@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from backend.training.data.augmentation import Augmentation, augment
+from backend.training.data.copy_paste import CopyPaste
 from backend.training.data.objects import ObjectChoice, Target
 from backend.training.data.points import Points, PointSampler
 from backend.training.data.source import Annotated, Image, Source
@@ -30,13 +31,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class SampleSettings:
-    """How samples are made: augmentation, choice of the object, clicks.
+    """How samples are made: pasting, augmentation, choice of the object, clicks.
 
     Augmentation is drawn anew, at most `tries` times, while no object is left on the picture and
     chance (`objects.empty`) does not keep it as background.
     """
 
     augmentations: tuple[Augmentation, ...]
+    copy_paste: CopyPaste | None = None
     objects: ObjectChoice = field(default_factory=ObjectChoice)
     points: PointSampler = field(default_factory=PointSampler)
     tries: int = 32
@@ -50,6 +52,9 @@ def sample(
     Raises `InvalidImage` for a picture that cannot be read.
     """
     picture = settings.objects.prepare(source.load(index), rng)
+    paste = settings.copy_paste
+    if paste is not None and rng.random() < paste.p:
+        picture = paste.paste(picture, source.load(source.draw(rng)), rng)
     augmented = _augmented(picture, rng, settings)
     chosen = settings.objects.choose(augmented, rng)
     points = settings.points.sample(chosen, rng)
