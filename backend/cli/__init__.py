@@ -12,6 +12,7 @@ from backend.cli.models import models
 from backend.cli.predict import predict
 from backend.cli.serve import serve
 from backend.cli.settings import settings
+from backend.cli.train import train
 from backend.cli.weights import app as weights
 from backend.cli.worker import worker
 from backend.errors import MaskloopError
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, worker, predict, models, doctor, settings, evaluate):
+for command in (serve, worker, predict, models, doctor, settings, evaluate, train):
     app.command()(command)
 app.add_typer(weights, name="weights")
 

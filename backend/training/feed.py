@@ -73,6 +73,9 @@ class Feed(Generic[Batch]):
         self._idle: deque[tuple[torch.cuda.Event, torch.cuda.Event]] = deque()
 
     def __enter__(self) -> Self:
+        if self._stream is not None:
+            # Pictures that the task has put on the device are there before they are read.
+            self._stream.wait_stream(torch.cuda.current_stream(self._device))
         self._thread.start()
         return self
 

@@ -96,9 +96,7 @@ class Monitor:
     def __enter__(self) -> Self:
         if self._shown:
             curves.rewind(self._out, self._start)
-            self._writer = SummaryWriter(  # type: ignore[no-untyped-call]
-                str(self._out / FOLDER), purge_step=self._start + 1
-            )
+            self._writer = SummaryWriter(str(self._out / FOLDER), purge_step=self._start + 1)
         self._bar.start()
         return self
 
@@ -110,7 +108,7 @@ class Monitor:
     ) -> None:
         self._bar.stop()
         if self._writer is not None:
-            self._writer.close()  # type: ignore[no-untyped-call]
+            self._writer.close()
 
     def say(self, sentence: str) -> None:
         """A sentence for the person at the terminal."""
@@ -136,11 +134,9 @@ class Monitor:
         """Numbers for TensorBoard."""
         if self._writer is not None:
             for name, value in values.items():
-                self._writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+                self._writer.add_scalar(name, value, step)
 
     def pictures(self, step: int, pictures: Pictures) -> None:
         """Example pictures for TensorBoard."""
         if self._writer is not None:
-            self._writer.add_images(  # type: ignore[no-untyped-call]
-                "examples", pictures, step, dataformats="NHWC"
-            )
+            self._writer.add_images("examples", pictures, step, dataformats="NHWC")

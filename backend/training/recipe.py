@@ -13,7 +13,7 @@ from backend.errors import InvalidRequest
 if TYPE_CHECKING:
     import torch
 
-    from backend.training.task import Task
+    from backend.training.task import AnyTask
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -66,7 +66,7 @@ class Inputs:
     workers: int
 
 
-TaskFactory = Callable[["Recipe", Inputs], "Task[Any]"]
+TaskFactory = Callable[["Recipe", Inputs], "AnyTask"]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from backend.training import distributed
@@ -20,7 +21,7 @@ from backend.training.chance import seed_all
 from backend.training.distributed import World
 from backend.training.optimisation import gradient_norm
 from backend.training.recipe import Precision
-from backend.training.task import Losses, Task
+from backend.training.task import AnyTask, Losses
 
 DTYPES: Mapping[Precision, torch.dtype] = {
     "float32": torch.float32,
@@ -114,9 +115,10 @@ class Stepper:
 
     def __init__(
         self,
-        task: Task[Any],
+        task: AnyTask,
         network: nn.Module,
         optimiser: Optimizer,
+        scaler: GradScaler,
         *,
         precision: Precision,
         clip_norm: float | None,
@@ -132,7 +134,7 @@ class Stepper:
         self._world = world
         self._device = device
         self._dtype = DTYPES[precision]
-        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
+        self._scaler = scaler
         self._parameters = [
             parameter for group in optimiser.param_groups for parameter in group["params"]
         ]
@@ -160,7 +162,7 @@ class Stepper:
         with torch.autocast(self._device.type, dtype=self._dtype, enabled=half):
             losses = self._task.losses(self._network, part, number)
         stacked = self._stacked(losses)
-        self.scaler.scale(stacked.sum() / parts).backward()  # type: ignore[no-untyped-call]
+        self._scaler.scale(stacked.sum() / parts).backward()  # type: ignore[no-untyped-call]
         return stacked.detach()
 
     def _stacked(self, losses: Losses) -> Tensor:
@@ -173,12 +175,12 @@ class Stepper:
 
     def _update(self) -> tuple[Tensor, Tensor]:
         """Change the parameters if the gradient is finite; its norm, and 1.0 if they were not."""
-        self.scaler.unscale_(self._optimiser)
+        self._scaler.unscale_(self._optimiser)
         norm = gradient_norm(self._parameters, self._clip_norm)
         skipped = (~torch.isfinite(norm)).float()
-        if self.scaler.is_enabled():
-            self.scaler.step(self._optimiser)
-            self.scaler.update()
+        if self._scaler.is_enabled():
+            self._scaler.step(self._optimiser)
+            self._scaler.update()
         else:
             # What GradScaler gives a fused optimiser: nonzero leaves everything as it is.
             self._optimiser.found_inf = skipped  # type: ignore[attr-defined]

@@ -126,3 +126,7 @@ class Task(ABC, Generic[Batch]):
         none.
         """
         return {}
+
+
+AnyTask = Task[Any]
+"""A task, whatever its batches are."""
