@@ -28,6 +28,9 @@ class CropDraw:
     longer at most `stretch` times the shorter where the picture allows it, and its centre moves
     so that the object's box still meets the crop's middle. `turn` is the probability of a
     rotation of up to `degrees`, `flip` and `upside_down` those of mirroring.
+
+    On pictures of `parts` the object is a union of several with probability `unions`, elsewhere
+    with probability `merges`.
     """
 
     whole: float = 0.3
@@ -38,6 +41,8 @@ class CropDraw:
     degrees: float = 20.0
     flip: float = 0.5
     upside_down: float = 0.05
+    unions: float = 0.3
+    merges: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -58,21 +63,15 @@ def choose(
     count: int,
     draw: CropDraw,
     rng: np.random.Generator,
-    unions: float = 0.3,
-    merges: float = 0.05,
 ) -> Chosen:
-    """Draw `count` objects and a crop for each.
-
-    On pictures of `parts` the target is a union of several with probability `unions`, elsewhere of
-    two objects with probability `merges`.
-    """
+    """Draw `count` objects, with probabilities `weights`, and a crop for each."""
     cumulated = np.cumsum(weights)
     first = np.searchsorted(cumulated, rng.random(count) * cumulated[-1])
     table = np.zeros((count, 256), np.bool_)
     transform = np.zeros((count, 2, 3))
     rows = pictures.objects.picture[first]
     for sample, (seed, picture) in enumerate(zip(first, rows, strict=True)):
-        chance = unions if pictures.kinds[picture] == "parts" else merges
+        chance = draw.unions if pictures.kinds[picture] == "parts" else draw.merges
         members = _members(pictures.on_picture[picture], int(seed), chance, rng)
         table[sample, pictures.objects.index[members]] = True
         box = _box(pictures, members)

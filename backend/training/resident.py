@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -88,7 +89,7 @@ class ResidentPictures:
             tuple(picture.kind for _, _, picture in kept),
             tuple(picture.source for _, _, picture in kept),
             Objects(*columns),
-            tuple(np.arange(a, b) for a, b in zip(first[:-1], first[1:], strict=True)),
+            tuple(np.arange(a, b) for a, b in pairwise(first)),
         )
 
 
