@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from models.backbones.vit import VitShape
@@ -52,7 +53,7 @@ class SimpleClickConfig:
     Clicks are disks of `norm_radius` pixels of the network's input.
     """
 
-    shape: VitShape = VitShape()
+    shape: VitShape = field(default_factory=VitShape)
     widths: Widths = (128, 256, 512, 1024)
     channels: int = 256
     upsample: Upsampling = "x1"
@@ -171,7 +172,7 @@ def _square(value: object, name: str) -> int:
 
 
 def _root(count: int) -> int:
-    side = round(max(count, 0) ** 0.5)
+    side = math.isqrt(max(count, 0))
     if side**2 != count:
         raise ValueError(f"the checkpoint has positions for {count} patches, which fill no square")
     return side

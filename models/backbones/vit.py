@@ -158,7 +158,7 @@ class PlainVit(nn.Module):
         if extra is not None:
             x = x + extra
         x = self.attended(x + self.positions(grid)[:, 1:], grid)
-        return x.transpose(1, 2).unflatten(2, grid)
+        return as_map(x, grid)
 
     def grid_of(self, image: Tensor) -> Grid:
         """The grid of tokens of a picture [B, C, H, W]. Raises ValueError as `forward` does."""
@@ -179,8 +179,9 @@ class PlainVit(nn.Module):
         if grid == stored:
             return self.pos_embed
         first, rest = self.pos_embed[:, :1], self.pos_embed[:, 1:]
-        field = rest.transpose(1, 2).unflatten(2, stored)
-        field = functional.interpolate(field, grid, mode="bicubic", align_corners=False)
+        field = functional.interpolate(
+            as_map(rest, stored), grid, mode="bicubic", align_corners=False
+        )
         return torch.cat([first, field.flatten(2).transpose(1, 2)], dim=1)
 
     def attended(self, x: Tensor, grid: Grid) -> Tensor:
@@ -198,6 +199,11 @@ class PlainVit(nn.Module):
             inside = within
             x = block(x)
         return out_of_windows(x, grid, self.shape.window) if inside else x
+
+
+def as_map(tokens: Tensor, grid: Grid) -> Tensor:
+    """Tokens [B, rows * columns, D], row after row -> [B, D, rows, columns]."""
+    return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *grid)
 
 
 def into_windows(x: Tensor, grid: Grid, window: int) -> Tensor:
