@@ -55,6 +55,14 @@ class FocalClickConfig:
                 raise ValueError(f"{name} is {value!r}; FocalClick has {' and '.join(allowed)}")
 
     @property
+    def design(self) -> str:
+        """What tells the published networks from each other, in words."""
+        if self.kind == "segformer":
+            return f"SegFormer-{self.model_version} {self.pipeline_version}"
+        small = "s" if self.small else ""
+        return f"HRNet-{self.width}{small} OCR-{self.ocr_width} {self.pipeline_version}"
+
+    @property
     def halved(self) -> bool:
         """Whether the coarse network sees its input at half the size."""
         return self.pipeline_version == "s1"

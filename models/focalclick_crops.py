@@ -112,7 +112,8 @@ def connected(mask: Mask, pixel: Pixel) -> Mask:
     if not mask[pixel]:
         return ~mask
     _, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
-    return labels == labels[pixel]
+    part: Mask = labels == labels[pixel]
+    return part
 
 
 def _longer(span: Span, ratio: float, size: Size) -> Roi:

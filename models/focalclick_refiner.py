@@ -6,7 +6,7 @@ Chen et al., "FocalClick: Towards Practical Interactive Image Segmentation", CVP
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -86,12 +86,12 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, h, w] -> [B, outputs, h / stride, w / stride]."""
-        return cast(Tensor, F.relu_(self.norm(self.conv(x))))
+        return F.relu_(self.norm(self.conv(x)))
 
     def finished(self, x: Tensor) -> Tensor:
         """The result, of what the convolution gave without its bias: [B, outputs, h, w]."""
         assert self.conv.bias is not None  # noqa: S101 - made with one
-        return cast(Tensor, F.relu_(self.norm(x + self.conv.bias.view(1, -1, 1, 1))))
+        return F.relu_(self.norm(x + self.conv.bias.view(1, -1, 1, 1)))
 
 
 class SeparableConv(nn.Module):
@@ -105,4 +105,4 @@ class SeparableConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels, h, w] -> the same shape."""
-        return cast(Tensor, F.relu_(self.norm(self.conv1x1(self.conv3x3(x)))))
+        return F.relu_(self.norm(self.conv1x1(self.conv3x3(x))))

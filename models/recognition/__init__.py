@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from models.recognition import mobilesam, ritm, simpleclick, unsupported
+from models.recognition import focalclick, mobilesam, ritm, simpleclick, unsupported
 from models.recognition.opened import CheckpointError, OpenedFile, Recognised, some
 
 __all__ = ["SYSTEMS", "CheckpointError", "OpenedFile", "Recognised", "recognised"]
@@ -20,6 +20,7 @@ SYSTEMS: tuple[Callable[[OpenedFile], Recognised | None], ...] = (
     unsupported.recognise,
     mobilesam.recognise,
     ritm.recognise,
+    focalclick.recognise,
     simpleclick.recognise,
 )
 """Asked in this order. What is known and not implemented comes first: it is refused by name."""

@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
-from models.zoo import mobilesam, ritm
+from models.zoo import focalclick, mobilesam, ritm
 from models.zoo.entries import (
     PROMPTS,
     Architecture,
@@ -51,7 +51,9 @@ def table(architectures: Iterable[Architecture]) -> Mapping[str, Architecture]:
     return by_name
 
 
-ARCHITECTURES: Mapping[str, Architecture] = table([*mobilesam.ENTRIES, *ritm.ENTRIES])
+ARCHITECTURES: Mapping[str, Architecture] = table(
+    [*mobilesam.ENTRIES, *ritm.ENTRIES, *focalclick.ENTRIES]
+)
 
 
 def architecture(name: str) -> Architecture:
