@@ -18,10 +18,13 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backend.errors import InvalidSettings
+from models.brs_options import BrsMode
 
 PREFIX = "MASKLOOP_"
 Names = Annotated[tuple[str, ...], NoDecode]
 MEGABYTE = 1 << 20
+MODEL_FIELDS = ("mobilesam_input", "first_click_side", "brs_mode", "flip")
+"""The settings that models are built with."""
 
 
 class Settings(BaseSettings):
@@ -75,6 +78,16 @@ class Settings(BaseSettings):
         800,
         ge=64,
         description="Longest side at which a click network sees the picture before it zooms in.",
+    )
+    brs_mode: BrsMode | None = Field(
+        None,
+        description="Refinement of f-BRS and RITM: NoBRS, RGB-BRS, DistMap-BRS, f-BRS-A, f-BRS-B "
+        "or f-BRS-C; by default f-BRS-B for f-BRS and NoBRS for RITM.",
+    )
+    flip: bool | None = Field(
+        None,
+        description="Average the answers of click networks with those for the mirrored picture, "
+        "which is slower and a little better; by default as each system is best served.",
     )
 
     api_key: SecretStr | None = Field(
@@ -149,6 +162,14 @@ class Settings(BaseSettings):
     def offered_models(self) -> tuple[str, ...]:
         """The default model first, then the further ones, each once."""
         return tuple(dict.fromkeys((self.model, *self.models)))
+
+    def of_models(self) -> tuple[tuple[str, str], ...]:
+        """The variables that change how models answer, where they are not left to default."""
+        return tuple(
+            (variables(name)[0], str(value).lower() if isinstance(value, bool) else str(value))
+            for name in MODEL_FIELDS
+            if (value := getattr(self, name)) != Settings.model_fields[name].default
+        )
 
     @property
     def database(self) -> str:

@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from backend.cli.cvat_functions import cvat_functions
 from backend.cli.doctor import doctor
 from backend.cli.evaluate import evaluate
 from backend.cli.models import models
@@ -24,7 +25,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, worker, predict, models, doctor, settings, evaluate, train):
+COMMANDS = (serve, worker, predict, models, doctor, settings, evaluate, train, cvat_functions)
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(weights, name="weights")
 

@@ -11,6 +11,7 @@ import models
 from backend.errors import InvalidSettings
 from backend.settings import Settings
 from models import zoo
+from models.brs_options import CLICKS_LIMIT
 from models.segmenter import Segmenter
 
 log = logging.getLogger(__name__)
@@ -65,13 +66,23 @@ class ZooSegmenters:
         )
 
 
+MIRRORING = ("RITM", "f-BRS", "SimpleClick")
+"""The systems that can average with the mirrored picture."""
+
+
 def served_options(system: str, settings: Settings) -> dict[str, Any]:
     """The options of a system's segmenters as the settings have them."""
+    options: dict[str, Any] = {}
     if system == "MobileSAM":
-        return {"input_side": settings.mobilesam_input}
-    if system == "RITM":
-        return {"first_click_side": settings.first_click_side}
-    return {}
+        options["input_side"] = settings.mobilesam_input
+    if system in ("RITM", "f-BRS"):
+        options["first_click_side"] = settings.first_click_side
+        if settings.brs_mode is not None:
+            options["brs_mode"] = settings.brs_mode
+            options["net_clicks_limit"] = CLICKS_LIMIT[settings.brs_mode]
+    if system in MIRRORING and settings.flip is not None:
+        options["flip"] = settings.flip
+    return options
 
 
 def choose_device(wanted: str) -> str:

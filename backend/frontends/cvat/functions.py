@@ -9,7 +9,7 @@ any text there, "false" too, would force the annotator to draw a box first. A bo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from backend.errors import InvalidSettings
@@ -40,26 +40,33 @@ def by_id(offers: Iterable[ModelOffer]) -> dict[str, ModelOffer]:
     return found
 
 
-def annotations_of(model: str) -> dict[str, str]:
-    """The annotations of the function that serves `model`, all of them text."""
+def annotations_of(model: str, prompts: Collection[str]) -> dict[str, str]:
+    """The annotations of the function that serves `model`, all of them text.
+
+    `prompts` are the kinds of prompt that it answers. CVAT sends nothing before `min_pos_points`
+    positive clicks are there, so a model that a box is not enough for needs one.
+    """
+    box = "box" in prompts
+    sentences = ["Click the object; right-click what does not belong to it."]
+    if box:
+        sentences.append("A box around the object may come first, or stand alone")
     return {
         "type": "interactor",
         "name": f"Maskloop {model}",
         "version": "2",
         "spec": "[]",
-        "min_pos_points": "0",
+        "min_pos_points": "0" if box else "1",
         "min_neg_points": "0",
-        "startswith_box_optional": "true",
-        "help_message": (
-            "Click the object; right-click what does not belong to it. "
-            "A box around the object may come first, or stand alone"
-        ),
+        **({"startswith_box_optional": "true"} if box else {}),
+        "help_message": " ".join(sentences),
     }
 
 
-def description(model: str) -> str:
+def description(model: str, prompts: Collection[str]) -> str:
     """One line on the function that serves `model`."""
-    return f"Interactive segmentation with {model}: clicks of both signs, boxes"
+    return f"Interactive segmentation with {model}: clicks of both signs" + (
+        ", boxes" if "box" in prompts else ""
+    )
 
 
 def function(offer: ModelOffer, port: int, default: bool) -> dict[str, Any]:
@@ -70,7 +77,7 @@ def function(offer: ModelOffer, port: int, default: bool) -> dict[str, Any]:
     description, and a click says more through its error than a model that is missing from the
     list. Loading is no error: the click waits for it.
     """
-    text = description(offer.name)
+    text = description(offer.name, offer.prompts)
     if not default:
         text += ". Needs CVAT_NUCLIO_INVOKE_METHOD=dashboard in CVAT's environment"
     if offer.problem:
@@ -78,7 +85,7 @@ def function(offer: ModelOffer, port: int, default: bool) -> dict[str, Any]:
     return {
         "metadata": {
             "name": function_id(offer.name),
-            "annotations": annotations_of(offer.name),
+            "annotations": annotations_of(offer.name, offer.prompts),
         },
         "spec": {"description": text},
         "status": {"state": "error" if offer.problem else "ready", "httpPort": port},

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 import models
 from backend import weights
@@ -66,7 +67,21 @@ def test_settings_reach_the_segmenters(make_settings: Callable[..., Settings]) -
     settings = make_settings(mobilesam_input=512, first_click_side=640)
     assert served_options("MobileSAM", settings) == {"input_side": 512}
     assert served_options("RITM", settings) == {"first_click_side": 640}
-    assert served_options("another", settings) == {}
+    assert served_options("f-BRS", settings) == {"first_click_side": 640}
+    for other in ("FocalClick", "ClickAttention", "SimpleClick", "another"):
+        assert served_options(other, settings) == {}
+
+
+def test_refinement_and_mirroring_reach_the_systems_that_have_them(
+    make_settings: Callable[..., Settings],
+) -> None:
+    settings = make_settings(brs_mode="RGB-BRS", flip=False, first_click_side=640)
+    refined = {"first_click_side": 640, "brs_mode": "RGB-BRS", "net_clicks_limit": 5, "flip": False}
+    assert served_options("f-BRS", settings) == served_options("RITM", settings) == refined
+    assert served_options("SimpleClick", settings) == {"flip": False}
+    assert served_options("FocalClick", settings) == {}
+    with pytest.raises(ValidationError, match="brs_mode"):
+        make_settings(brs_mode="g-BRS")
 
 
 def test_missing_weights_say_what_to_type(make_settings: Callable[..., Settings]) -> None:

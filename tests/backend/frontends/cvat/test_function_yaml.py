@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from backend.frontends.cvat import functions, nuclio
+from backend.frontends.cvat import function_files, functions, nuclio
 from backend.settings import Settings
 from models import zoo
 
@@ -48,8 +48,15 @@ def pinned(package: str) -> str:
 def test_the_function_is_the_one_that_the_stand_in_lists(config: Any) -> None:
     model = environment(config)["MASKLOOP_MODEL"]
     assert config["metadata"]["name"] == functions.function_id(model)
-    assert config["metadata"]["annotations"] == functions.annotations_of(model)
-    assert config["spec"]["description"] == functions.description(model)
+    prompts = zoo.architecture(model).prompts
+    assert config["metadata"]["annotations"] == functions.annotations_of(model, prompts)
+    assert config["spec"]["description"] == functions.description(model, prompts)
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_the_file_is_the_one_that_is_written_for_the_default_model(gpu: bool) -> None:
+    written = function_files.text(function_files.of_model("mobilesam"), gpu=gpu)
+    assert (ROOT / FILES[gpu]).read_text() == written
 
 
 def test_the_handler_exists_under_its_name(config: Any) -> None:

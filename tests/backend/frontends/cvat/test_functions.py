@@ -49,7 +49,7 @@ def test_two_models_under_one_id_are_refused() -> None:
 
 
 def test_annotations_read_with_cvats_own_rules() -> None:
-    found = functions.annotations_of("mobilesam")
+    found = functions.annotations_of("mobilesam", PROMPTS)
     assert all(type(value) is str for value in found.values())
     assert found["type"] == "interactor"
     assert int(found["version"]) == 2
@@ -61,11 +61,18 @@ def test_annotations_read_with_cvats_own_rules() -> None:
     assert "supported_shape_types" not in found
 
 
+def test_a_model_that_a_box_is_not_enough_for_waits_for_a_click() -> None:
+    found = functions.annotations_of("net", ("clicks", "mask"))
+    assert (found["min_pos_points"], found["min_neg_points"]) == ("1", "0")
+    assert "startswith_box_optional" not in found
+    assert "box" not in found["help_message"] + functions.description("net", ("clicks",))
+
+
 def test_a_function_has_what_cvat_reads_without_a_default() -> None:
     found = functions.function(offer("mobilesam"), 9090, default=True)
     assert found["metadata"]["name"] == "maskloop-mobilesam"
-    assert found["metadata"]["annotations"] == functions.annotations_of("mobilesam")
-    assert found["spec"]["description"] == functions.description("mobilesam")
+    assert found["metadata"]["annotations"] == functions.annotations_of("mobilesam", PROMPTS)
+    assert found["spec"]["description"] == functions.description("mobilesam", PROMPTS)
     assert found["status"] == {"state": "ready", "httpPort": 9090}
 
 
