@@ -63,8 +63,10 @@ class ClickAttentionConfig:
                 )
         version = values.get("model_version")
         if version not in FIRST_WIDTHS.values():
-            known = ", ".join(FIRST_WIDTHS.values())
-            raise ValueError(f"the checkpoint's model_version is {version!r}; known are {known}")
+            raise ValueError(
+                f"the checkpoint's model_version is {version!r};"
+                f" known are {', '.join(FIRST_WIDTHS.values())}"
+            )
         return cls(cast(Version, version), _flags(values.get("use_attn_weight")))
 
     def serialized(self) -> dict[str, Any]:

@@ -266,12 +266,12 @@ class DropPath(nn.Module):
 
 def as_map(tokens: Tensor, grid: Grid) -> Tensor:
     """[B, N, C] -> [B, C, h, w], the same memory."""
-    return tokens.transpose(1, 2).view(tokens.shape[0], tokens.shape[2], *grid)
+    return tokens.view(tokens.shape[0], *grid, tokens.shape[2]).permute(0, 3, 1, 2)
 
 
 def as_tokens(x: Tensor) -> Tensor:
     """[B, C, h, w] -> [B, N, C], the same memory."""
-    return x.flatten(2).transpose(1, 2)
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def initialise(module: nn.Module) -> None:

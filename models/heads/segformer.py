@@ -91,22 +91,23 @@ class FoldedSegFormerHead(nn.Module):
         for stage, block in zip(range(head.stages, 0, -1), blocks, strict=True):
             layer = cast(Projection, head.get_submodule(f"linear_c{stage}"))
             self.projections.insert(0, _composed(layer, block))
-        self.register_buffer("bias", fusion.bias.detach().view(1, -1, 1, 1))
-        self.linear_pred = head.linear_pred
-
-    bias: Tensor
+        with torch.no_grad():
+            cast(Projection, self.projections[0]).proj.bias.add_(fusion.bias)
+        last = head.linear_pred
+        self.last = Projection(last.in_channels, 1)
+        self.last.proj.load_state_dict({"weight": last.weight.flatten(1), "bias": last.bias})
 
     def features(self, maps: Sequence[Tensor]) -> Tensor:
         """As `SegFormerHead.features`."""
         size = maps[0].shape[-2:]
-        total = self.projections[0](maps[0]) + self.bias
+        total: Tensor = self.projections[0](maps[0])
         for layer, values in zip(self.projections[1:], maps[1:], strict=True):
-            total += enlarged(layer(values), size)
+            total = total.add_(enlarged(layer(values), size))
         return F.relu_(total)
 
     def classify(self, features: Tensor) -> Tensor:
         """As `SegFormerHead.classify`."""
-        return cast(Tensor, self.linear_pred(features))
+        return cast(Tensor, self.last(features))
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """As `SegFormerHead.forward`."""
