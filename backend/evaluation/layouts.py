@@ -7,7 +7,6 @@ evaluation (Sofiiuk et al., 2021), so numbers are comparable with published ones
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,10 +16,8 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import scipy.io
-import scipy.io.matlab
 
-from backend.errors import InvalidImage, InvalidRequest
+from backend.errors import InvalidRequest
 from backend.evaluation.datasets import BACKGROUND, IGNORE, OBJECT, DataSet, Labels, Sample
 from backend.evaluation.picture_files import (
     pictures_by_stem,
@@ -28,23 +25,13 @@ from backend.evaluation.picture_files import (
     read_ids,
     read_lines,
     read_rgb,
+    read_sbd_instances,
 )
 
 Bool = npt.NDArray[np.bool_]
 
 VOC_VOID_GREY = 220
 """Grey value of PascalVOC's void colour (224, 224, 192)."""
-
-UNREADABLE_MATLAB = (
-    scipy.io.matlab.MatReadError,
-    NotImplementedError,
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    zlib.error,
-)
-"""What SciPy raises for a file that is damaged, of another kind, or without instances."""
 
 DEPTH = 2
 """How far below a given folder a set is looked for: archives often add a folder or two."""
@@ -139,7 +126,7 @@ def _read_sbd(root: Path) -> list[Sample]:
     samples = []
     for name in read_lines(root / "val.txt"):
         image, instances = root / "img" / f"{name}.jpg", root / "inst" / f"{name}.mat"
-        ids = np.unique(_sbd_instances(instances))
+        ids = np.unique(read_sbd_instances(instances))
         samples += [
             Sample(
                 f"{name}#{id_}",
@@ -152,17 +139,8 @@ def _read_sbd(root: Path) -> list[Sample]:
     return samples
 
 
-def _sbd_instances(path: Path) -> npt.NDArray[np.int32]:
-    try:
-        truth = scipy.io.loadmat(str(path))["GTinst"][0][0]
-        instances = truth["Segmentation" if truth.dtype.names else 0]
-    except UNREADABLE_MATLAB as error:
-        raise InvalidImage(f"{path}: not a readable SBD instance file ({error!r})") from error
-    return np.asarray(instances, np.int32)
-
-
 def _sbd_labels(path: Path, id_: int) -> Labels:
-    return _labels(_sbd_instances(path) == id_)
+    return _labels(read_sbd_instances(path) == id_)
 
 
 def _read_voc(root: Path) -> list[Sample]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import cast
 
@@ -9,10 +10,24 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
+import scipy.io
+import scipy.io.matlab
 
 from backend.errors import InvalidImage, InvalidRequest
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+
+
+UNREADABLE_MATLAB = (
+    scipy.io.matlab.MatReadError,
+    NotImplementedError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    zlib.error,
+)
+"""What SciPy raises for a file that is damaged, of another kind, or without instances."""
 
 
 def pictures_by_stem(folder: Path) -> dict[str, Path]:
@@ -51,6 +66,16 @@ def read_ids(path: Path) -> npt.NDArray[np.int32]:
     if values.ndim != 2:
         raise InvalidImage(f"{path}: object ids need a palette or grey picture, not one in colour")
     return values.astype(np.int32)
+
+
+def read_sbd_instances(path: Path) -> npt.NDArray[np.int32]:
+    """int32 HxW: the instances of an SBD file, 0 none of them. Raises `InvalidImage`."""
+    try:
+        truth = scipy.io.loadmat(str(path))["GTinst"][0][0]
+        instances = truth["Segmentation" if truth.dtype.names else 0]
+    except UNREADABLE_MATLAB as error:
+        raise InvalidImage(f"{path}: not a readable SBD instance file ({error!r})") from error
+    return np.asarray(instances, np.int32)
 
 
 def read_lines(path: Path) -> list[str]:

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from backend.errors import InvalidImage, InvalidRequest
-from backend.evaluation.picture_files import EXTENSIONS, stem
+from backend.evaluation.picture_files import EXTENSIONS, read_lines, stem
 from backend.training.data.decoding import decode_ids, decode_rgb, read_bytes, same_size
 from backend.training.data.shards import DESCRIPTION, described, fingerprint, objects_of
 from backend.training.data.source import (
@@ -32,17 +32,12 @@ from backend.training.data.source import (
     Source,
 )
 
-PICTURE_FOLDERS = ("images", "image", "img", "imgs", "JPEGImages", "photos", "Image", "Imgs")
-MASK_FOLDERS = (
-    "masks",
-    "mask",
-    "annotations",
-    "labels",
-    "gt",
-    "SegmentationObject",
-    "Mask",
-    "GT",
-)
+PICTURE_FOLDERS = ("images", "image", "img", "imgs", "jpegimages", "photos", "-image", "-images")
+MASK_FOLDERS = ("masks", "mask", "gt", "segmentationobject", "annotations", "labels", "-mask")
+"""In lower case; "-mask" stands for every name that ends so, such as DUTS-TR-Mask."""
+
+LISTS = ("train.txt", "ImageSets/Segmentation/train.txt")
+"""Where a set may name the pictures to train on (PascalVOC); without it all of them are taken."""
 LOSSY = frozenset({".jpg", ".jpeg"})
 
 LOOKED_AT = 12
@@ -64,8 +59,8 @@ class Pair:
 class Folder(Source):
     """Pictures and masks of folder `root`. Raises `InvalidRequest` for one that holds none.
 
-    `name` is the source, by default the folder's name. `kind` overrides what is found. With
-    `classes` the masks hold classes, not objects: they are cut into connected pieces, each of them
+    `folders` are those of the pictures and of the masks, where their names do not say so. `name` is
+    the source, by default the folder's name. `kind` overrides what is found. With `classes` the masks hold classes, not objects: they are cut into connected pieces, each of them
     an object of kind REGIONS, and smaller ones than SMALLEST_REGION are ignored.
     """
 
@@ -73,12 +68,13 @@ class Folder(Source):
         self,
         root: Path,
         *,
+        folders: tuple[Path, Path] | None = None,
         name: str | None = None,
         kind: Kind | None = None,
         classes: bool = False,
         longest: int | None = None,
     ) -> None:
-        found = _pairs(root)
+        found = _paired(root, *folders) if folders else _pairs(root)
         if not found:
             raise InvalidRequest(
                 f"{root} holds no pictures with masks; pictures belong into {PICTURE_FOLDERS[0]}/, "
@@ -144,18 +140,39 @@ def holds_pairs(root: Path) -> bool:
 
 def _pairs(root: Path) -> dict[str, tuple[Path, Path]]:
     """(picture, mask) by key, sorted by it."""
-    pictures = next((root / name for name in PICTURE_FOLDERS if (root / name).is_dir()), None)
-    masks = next((root / name for name in MASK_FOLDERS if (root / name).is_dir()), None)
+    pictures, masks = _folder(root, PICTURE_FOLDERS), _folder(root, MASK_FOLDERS)
     if pictures is None or masks is None:
         return _side_by_side(root)
+    return _paired(root, pictures, masks)
+
+
+def _folder(root: Path, names: tuple[str, ...]) -> Path | None:
+    """The folder below `root` with one of these names, the first of them before the others."""
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir()]
+    for name in names:
+        for path in folders:
+            low = path.name.lower()
+            if low == name or (name[0] == "-" and low.endswith(name)):
+                return path
+    return None
+
+
+def _paired(root: Path, pictures: Path, masks: Path) -> dict[str, tuple[Path, Path]]:
     by_key, masks_by_key = _by_key(pictures), _by_key(masks)
-    bare = sorted(by_key.keys() - masks_by_key.keys())
-    if bare and len(bare) < len(by_key):
+    wanted = _listed(root) or sorted(by_key)
+    bare = [key for key in wanted if key not in by_key or key not in masks_by_key]
+    if bare and len(bare) < len(wanted):
         raise InvalidRequest(
-            f"{root}: {masks.name} has no mask of {', '.join(bare[:3])} ({len(bare)} pictures in "
-            "all); complete the set, or take these pictures out"
+            f"{root}: {', '.join(bare[:3])} ({len(bare)} pictures in all) are not in both of "
+            f"{pictures.name} and {masks.name}; complete the set, or take them out"
         )
-    return {key: (by_key[key], masks_by_key[key]) for key in sorted(by_key) if key not in bare}
+    return {key: (by_key[key], masks_by_key[key]) for key in wanted if key not in bare}
+
+
+def _listed(root: Path) -> list[str]:
+    """The keys that the set's own list names; none without a list."""
+    path = next((root / name for name in LISTS if (root / name).is_file()), None)
+    return read_lines(path) if path else []
 
 
 def _side_by_side(root: Path) -> dict[str, tuple[Path, Path]]:

@@ -7,12 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.errors import InvalidRequest
+from backend.training.data.coco import open_annotations
 from backend.training.data.combined import Joined
 from backend.training.data.folders import Folder, holds_pairs
+from backend.training.data.sbd import Sbd
 from backend.training.data.shards import Shards
 from backend.training.data.source import Source
 
 SHARD = ".tar"
+ANNOTATIONS = ".json"
+
+TRAINING_FILES = (
+    "lvis*train*.json",
+    "instances*train*.json",
+    "stuff*train*.json",
+    "panoptic*train*.json",
+)
+ANY_FILES = ("_annotations.coco.json", "lvis*.json", "instances*.json", "annotations.json")
+"""Annotation files by their usual names, those for training first: a folder often has others for
+validation, captions and key points beside them."""
 
 
 @dataclass(frozen=True)
@@ -27,21 +40,30 @@ class Layout:
 def open_sources(paths: Sequence[Path], *, longest: int | None = None) -> Source:
     """The pictures of all paths, one after the other.
 
-    A path is a tar shard, a folder of shards, a COCO or LVIS annotation file, or a folder of any
-    of LAYOUTS. `longest` limits the long side of the pictures in pixels. Raises `InvalidRequest`
-    for a path that is not there or holds no training data.
+    A path is a tar shard, a COCO or LVIS annotation file, or a folder of any of LAYOUTS. Annotation
+    files, wherever they are named, are opened together: LVIS and COCO become their union. `longest`
+    limits the long side of the pictures in pixels. Raises `InvalidRequest` for a path that is not
+    there or holds no training data.
     """
-    sources: list[Source] = []
+    for path in paths:
+        if not path.exists():
+            raise InvalidRequest(f"{path} does not exist; name a folder or file of training data")
     shards = [path for path in paths if path.suffix == SHARD and path.is_file()]
-    if shards:
-        sources.append(Shards(shards, longest=longest))
-    sources += [_open(path, longest) for path in paths if path not in shards]
+    files = [path for path in paths if path.suffix == ANNOTATIONS and path.is_file()]
+    sources: list[Source] = [Shards(shards, longest=longest)] if shards else []
+    for path in paths:
+        if path in shards or path in files:
+            continue
+        found = _annotation_files(path)
+        if found:
+            files += found
+        else:
+            sources.append(_open(path, longest))
+    sources += open_annotations(files, longest=longest)
     return sources[0] if len(sources) == 1 else Joined(sources)
 
 
 def _open(path: Path, longest: int | None) -> Source:
-    if not path.exists():
-        raise InvalidRequest(f"{path} does not exist; name a folder or file of training data")
     if not path.is_dir():
         raise InvalidRequest(
             f"{path} is no training data; name a folder, a {SHARD} shard or an annotation file"
@@ -49,12 +71,27 @@ def _open(path: Path, longest: int | None) -> Source:
     for layout in LAYOUTS:
         if layout.fits(path):
             return layout.read(path, longest)
-    known = "; ".join(layout.name for layout in LAYOUTS)
+    known = "; ".join(["COCO or LVIS annotation files", *(layout.name for layout in LAYOUTS)])
     raise InvalidRequest(f"{path} holds no training data of a known layout ({known})")
+
+
+def _annotation_files(path: Path) -> list[Path]:
+    """The annotation files for training of a folder, or of its folder `annotations`."""
+    for folder in (path, path / "annotations"):
+        for patterns in (TRAINING_FILES, ANY_FILES):
+            found = sorted(file for pattern in patterns for file in folder.glob(pattern))
+            if found and not _shards_in(path):
+                return found
+    return []
 
 
 def _shards_in(path: Path) -> list[Path]:
     return sorted(path.glob(f"*{SHARD}"))
+
+
+def _ade(path: Path) -> tuple[Path, Path]:
+    """ADE20K's folders of the scene-parsing challenge (Zhou et al., CVPR 2017)."""
+    return path / "images" / "training", path / "annotations" / "training"
 
 
 LAYOUTS: tuple[Layout, ...] = (
@@ -62,6 +99,16 @@ LAYOUTS: tuple[Layout, ...] = (
         "tar shards with KEY.jpg, KEY.png, KEY.json",
         lambda path: bool(_shards_in(path)),
         lambda path, longest: Shards(_shards_in(path), longest=longest),
+    ),
+    Layout(
+        "SBD with img/, inst/, train.txt",
+        lambda path: (path / "img").is_dir() and (path / "inst").is_dir(),
+        lambda path, longest: Sbd(path, longest=longest),
+    ),
+    Layout(
+        "ADE20K with images/training/ and annotations/training/",
+        lambda path: all(folder.is_dir() for folder in _ade(path)),
+        lambda path, longest: Folder(path, folders=_ade(path), classes=True, longest=longest),
     ),
     Layout(
         "images/ and masks/ of the same names",
