@@ -7,6 +7,7 @@ killed at any moment leaves the one before.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -39,7 +40,8 @@ def write(out: Path, step: int, content: Mapping[str, Any], keep: int) -> Path:
             os.fsync(file.fileno())
         unfinished.replace(path)
     except (OSError, RuntimeError) as error:  # torch's writer meets a full disk as the latter
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
         raise TrainingFailed(
             f"the checkpoint {path} cannot be written ({str(error).splitlines()[0][:200]}); make"
             " room and run the same command again: it goes on from the checkpoint before"

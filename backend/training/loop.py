@@ -63,6 +63,7 @@ def train(
             run = Run(
                 recipe, tuple(data), out, settings, weights=weights, world=world, device=device
             )
+            _make_folder(out)
             monitor = Monitor(out, recipe.steps, run.done, shown=world.first, console=console)
             with monitor:
                 return _train(run, monitor, stop)
@@ -81,6 +82,15 @@ def check_paths(data: Sequence[Path], out: Path, weights: Path | None) -> None:
         raise InvalidRequest(
             f"there is no file of weights at {weights} (--weights)", field="weights"
         )
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidRequest(
+            f"the folder {out} cannot be made: {error.strerror} (--out)", field="out"
+        ) from None
 
 
 def _train(run: Run, monitor: Monitor, stop: Stop) -> Outcome:

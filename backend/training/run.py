@@ -97,7 +97,6 @@ class Run:
         if self.recipe.sync_batch_norm and self.world.count > 1 and self.device.type != "cuda":
             sentences.append("Batch norms are not synchronised: only GPUs can do that.")
         if self.world.first:
-            self._out.mkdir(parents=True, exist_ok=True)
             self._summarise("running", ())
         self._began = self._read_at = self._saved_at = self._clock()
         return sentences
@@ -119,7 +118,7 @@ class Run:
             self.read(feed, monitor)
         aside = self._clock()
         if self.world.first:
-            if self.done % due.picture_steps == 0:
+            if self.done % due.picture_steps == 0 or self.done == self.recipe.steps:
                 self._picture(batch, monitor)
             if self.done % due.measure_steps == 0 or self.done == self.recipe.steps:
                 self._measure(monitor)
