@@ -60,8 +60,9 @@ class Folder(Source):
     """Pictures and masks of folder `root`. Raises `InvalidRequest` for one that holds none.
 
     `folders` are those of the pictures and of the masks, where their names do not say so. `name` is
-    the source, by default the folder's name. `kind` overrides what is found. With `classes` the masks hold classes, not objects: they are cut into connected pieces, each of them
-    an object of kind REGIONS, and smaller ones than SMALLEST_REGION are ignored.
+    the source, by default the folder's name. `kind` overrides what is found. With `classes` the
+    masks hold classes, not objects: they are cut into connected pieces, each of them an object of
+    kind REGIONS, and smaller ones than SMALLEST_REGION are ignored.
     """
 
     def __init__(
