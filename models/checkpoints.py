@@ -1,8 +1,10 @@
 """The safe loader: weights from an author's file or from one of ours, recognised by content.
 
-An author's file is read with `torch.load(weights_only=True)` and nothing else, so it cannot run
-code; a file that would need more is refused. Files of ours are safetensors, whose header carries
-what the tensors do not say. File names and suffixes mean nothing here.
+An author's file is read with `torch.load(weights_only=True)` or, where it holds objects of its
+authors' code beside the weights, by `models.restricted_reader`, which leaves those out; neither
+runs anything that a file asks for, and what would need more is refused. Files of ours are
+safetensors, whose header carries what the tensors do not say. File names and suffixes mean nothing
+here.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import pickle
 import re
 import zipfile
 from collections.abc import Mapping
@@ -22,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from models import zoo
+from models import restricted_reader, zoo
 from models.recognition import CheckpointError, recognised
 
 __all__ = [
@@ -71,7 +74,7 @@ def load(path: str | Path) -> Checkpoint:
         return _checked(_from_safetensors(path), path)
     found = recognised(_from_torch(path), path.name)
     digest = sha256(path)
-    published = zoo.architecture(found.architecture).weights
+    published = _published(found.architecture, path)
     # A published file without a published digest can only be told by its name.
     names = {file.sha256 or file.file_name: file.name for file in published}
     name = names.get(digest) or names.get(path.name)
@@ -100,8 +103,20 @@ def save(checkpoint: Checkpoint, path: str | Path) -> None:
         "weights": checkpoint.weights,
         **_terms(checkpoint),
     }
-    tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
+    tensors = _apart(checkpoint.tensors)
     save_file(tensors, path, metadata={HEADER: json.dumps(header, sort_keys=True)})
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same, each with memory of its own as the library wants it: no part of another's."""
+    apart: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.nbytes
+        own = whole and tensor.data_ptr() not in taken
+        apart[name] = tensor if own else tensor.clone(memory_format=torch.contiguous_format)
+        taken.add(apart[name].data_ptr())
+    return apart
 
 
 def sha256(path: str | Path) -> str:
@@ -131,6 +146,13 @@ def version_of(checkpoint: Checkpoint, path: str | Path) -> str:
     return version_id(checkpoint.architecture, checkpoint.weights or name_from(path), path)
 
 
+def _published(architecture: str, path: Path) -> tuple[zoo.WeightsFile, ...]:
+    try:
+        return zoo.architecture(architecture).weights
+    except zoo.UnknownModel as error:
+        raise CheckpointError(f"{path.name}: {error}") from None
+
+
 def _terms(checkpoint: Checkpoint) -> dict[str, str]:
     """Address and licences of an author's file under its published name; nothing for others."""
     entry = zoo.ARCHITECTURES.get(checkpoint.architecture)
@@ -153,6 +175,8 @@ def _from_safetensors(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if header["weights"] is not None and not zoo.WEIGHTS_NAME.fullmatch(header["weights"]):
             raise CheckpointError(f"{path.name} gives its weights no valid name in its header")
+        if not isinstance(header["config"], dict):
+            raise CheckpointError(f"{path.name} has no table for a configuration in its header")
         return Checkpoint(
             header["architecture"], tensors, header["config"], header["weights"], header["source"]
         )
@@ -160,7 +184,7 @@ def _from_safetensors(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path.name} is a damaged safetensors file ({error}); fetch it again"
         ) from None
-    except (KeyError, TypeError, json.JSONDecodeError):
+    except (KeyError, TypeError, RecursionError, json.JSONDecodeError):
         raise CheckpointError(
             f"{path.name} is a safetensors file without this program's header, so nothing says"
             " which network it belongs to; add the author's original file instead"
@@ -168,14 +192,17 @@ def _from_safetensors(path: Path) -> Checkpoint:
 
 
 def _from_torch(path: Path) -> object:
-    """What an author's file holds, if tensors and plain values are all it holds."""
+    """What an author's file holds: tensors, plain values, and None for objects of their code."""
     try:
         if _is_compressed(path):
             raise CheckpointError(
                 f"{path.name} is a compressed archive and no PyTorch checkpoint; unpack it and"
                 " give the weights file itself"
             )
-        return torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:
+            return restricted_reader.read(path)
     except (OSError, CheckpointError):
         raise
     except Exception as error:
@@ -226,9 +253,17 @@ def _checked(checkpoint: Checkpoint, path: Path) -> Checkpoint:
             f" shape or type (the first: {min(missing | surplus | wrong)})"
         )
     for name, tensor in tensors.items():
+        if not _is_plain(tensor):
+            raise CheckpointError(f"{path.name}: {name} is a tensor without numbers of its own")
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{path.name} is damaged: {name} holds infinities or NaN")
     return checkpoint
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor is an array in memory: files can describe sparse and imagined ones."""
+    usual = type(tensor) in (Tensor, nn.Parameter) and tensor.layout is torch.strided
+    return usual and tensor.device.type == "cpu"
 
 
 def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:

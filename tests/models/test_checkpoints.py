@@ -200,8 +200,8 @@ def test_a_file_that_nearly_fits_is_refused(mobilesam: dict[str, Tensor], tmp_pa
 
 def test_ritm_like_files_of_other_kinds_are_refused(ritm: dict[str, Any], tmp_path: Path) -> None:
     tensors, config = ritm["state_dict"], ritm["config"]
-    other = {**config, "class": "isegm.model.is_plainvit_model.PlainVitModel"}
-    refused({"state_dict": tensors, "config": other}, tmp_path, "PlainVitModel")
+    other = {**config, "class": "isegm.model.is_telepathic_model.TelepathicModel"}
+    refused({"state_dict": tensors, "config": other}, tmp_path, "TelepathicModel")
     wider = {**config["params"], "width": {"type": "builtin", "value": 32, "specified": True}}
     disagreeing = {"state_dict": tensors, "config": {**config, "params": wider}}
     refused(disagreeing, tmp_path, "width = 32, its tensors 18")

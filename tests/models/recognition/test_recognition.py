@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.recognition import CheckpointError, Recognised, opened, recognised
+from models.recognition import CheckpointError, opened, recognised, ritm
 from models.recognition.opened import OpenedFile
 from models.recognition.unsupported import MARKS
 
@@ -66,14 +66,8 @@ def test_a_class_that_nobody_knows_is_named() -> None:
 
 def test_a_network_with_a_refiner_is_not_of_ritm() -> None:
     tensors = tensors_of({"refiner.refine_pred.weight": (1, 96, 1, 1), "maps": (1,)})
-    content = in_container(tensors, "model.is_hrnet_model.HRNetModel", width=18, telepathy=True)
-    try:
-        found: Recognised | None = recognised(content, "model.pth")
-    except CheckpointError as error:
-        assert "telepathy" not in str(error)
-    else:
-        assert found is not None
-        assert not found.architecture.startswith("ritm")
+    content = in_container(tensors, "model.is_hrnet_model.HRNetModel", width=18)
+    assert ritm.recognise(opened(content, "model.pth")) is None
 
 
 def test_an_opened_file_answers_questions() -> None:
