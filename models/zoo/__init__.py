@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
-from models.zoo import focalclick, mobilesam, ritm
+from models.zoo import fbrs, focalclick, mobilesam, ritm, simpleclick
 from models.zoo.entries import (
     PROMPTS,
     Architecture,
@@ -52,7 +52,13 @@ def table(architectures: Iterable[Architecture]) -> Mapping[str, Architecture]:
 
 
 ARCHITECTURES: Mapping[str, Architecture] = table(
-    [*mobilesam.ENTRIES, *ritm.ENTRIES, *focalclick.ENTRIES]
+    [
+        *mobilesam.ENTRIES,
+        *ritm.ENTRIES,
+        *fbrs.ENTRIES,
+        *focalclick.ENTRIES,
+        *simpleclick.ENTRIES,
+    ]
 )
 
 

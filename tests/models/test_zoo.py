@@ -9,28 +9,75 @@ from dataclasses import replace
 import pytest
 
 from models import zoo
+from models.zoo.entries import clicks_per_object
+
+
+NAMES = """
+    mobilesam
+    ritm-hrnet18s ritm-hrnet18 ritm-hrnet32
+    fbrs-resnet34 fbrs-resnet50 fbrs-resnet101 fbrs-hrnet18 fbrs-hrnet32
+    focalclick-segformerb0-s1 focalclick-segformerb0-s2 focalclick-segformerb3-s2
+    focalclick-hrnet18s-s1 focalclick-hrnet18s-s2 focalclick-hrnet32-s2
+    simpleclick-vit-b simpleclick-vit-l simpleclick-vit-h
+""".split()
+SETS = {"grabcut", "berkeley", "sbd", "davis", "voc", "coco_mval", "davis585"}
 
 
 def test_the_table_has_its_names() -> None:
-    assert list(zoo.ARCHITECTURES) == ["mobilesam", "ritm-hrnet18s", "ritm-hrnet18", "ritm-hrnet32"]
+    assert list(zoo.ARCHITECTURES) == NAMES
 
 
 @pytest.mark.parametrize("entry", zoo.ARCHITECTURES.values(), ids=lambda entry: entry.name)
 def test_every_entry_is_complete(entry: zoo.Architecture) -> None:
     assert entry.weights
-    assert set(entry.prompts) <= {"clicks", "box", "scribbles", "mask"}
+    assert set(entry.prompts) <= set(zoo.PROMPTS)
+    assert entry.backbone and entry.source and entry.input
+    assert entry.home.startswith("https://github.com/")
     for file in entry.weights:
         assert zoo.WEIGHTS_NAME.fullmatch(file.name)
-        assert file.url.startswith("https://") and file.url.endswith(file.file_name)
-        assert file.licence_code and file.licence_weights
+        assert file.address.startswith("https://")
+        assert file.url is None or file.url.endswith(f"/{file.file_name}")
+        assert file.trained_on and file.licence_code and file.licence_weights
         assert entry.weights_file(file.name) is file
     assert entry.weights_file() is entry.weights[0]
+
+
+@pytest.mark.parametrize("entry", zoo.ARCHITECTURES.values(), ids=lambda entry: entry.name)
+def test_published_numbers_are_clicks_on_known_sets_each_told_once(entry: zoo.Architecture) -> None:
+    for file in entry.weights:
+        told = [(number.dataset, number.metric, number.mode) for number in file.published]
+        assert len(set(told)) == len(told)
+        for number in file.published:
+            assert number.dataset in SETS
+            assert number.metric in ("noc@85", "noc@90")
+            assert 1 <= number.value <= 20
+
+
+def test_more_clicks_are_needed_for_a_better_mask() -> None:
+    pairs = 0
+    for entry in zoo.ARCHITECTURES.values():
+        for file in entry.weights:
+            noc = {(n.dataset, n.mode, n.metric): n.value for n in file.published}
+            for (dataset, mode, metric), value in noc.items():
+                better = noc.get((dataset, mode, "noc@90"))
+                if metric == "noc@85" and better is not None:
+                    assert value < better
+                    pairs += 1
+    assert pairs > 100
 
 
 def test_size_agrees_with_the_parameters() -> None:
     for entry in zoo.ARCHITECTURES.values():
         for file in entry.weights:
-            assert file.mebibytes == pytest.approx(entry.parameters * 4 / 2**20, rel=0.03)
+            if file.mebibytes is not None:
+                assert file.mebibytes == pytest.approx(entry.mebibytes, rel=0.03)
+
+
+def test_a_row_of_a_table_has_a_value_for_each_column() -> None:
+    (number,) = clicks_per_object(["sbd 85"], [3.4], "f-BRS-B")
+    assert number == zoo.Published("sbd", "noc@85", 3.4, "f-BRS-B")
+    with pytest.raises(ValueError, match="zip"):
+        clicks_per_object(["sbd 85", "sbd 90"], [3.4])
 
 
 @pytest.mark.parametrize(
