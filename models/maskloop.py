@@ -20,12 +20,13 @@ from models import checkpoints
 from models.fold_norm import channels_last, folded
 from models.maskloop_network import MaskloopNetwork
 from models.maskloop_options import MaskloopOptions
-from models.maskloop_view import FINE, Memory, look, look_again
+from models.maskloop_view import FINE, Memory, look, look_again, pointed_at
+from models.placement import box_within
 from models.prompt_maps import prompt_maps
 from models.prompts import Prompt
-from models.scene import PixelClick, clicks_within
+from models.scene import clicks_within
 from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id
-from models.zoom import Roi, Size, mask_roi, whole
+from models.zoom import Pixel, Roi, mask_roi, whole
 
 __all__ = ["MaskloopOptions", "MaskloopPrepared", "MaskloopSegmenter", "network", "segmenter"]
 
@@ -53,7 +54,7 @@ class _Task:
 
     prepared: MaskloopPrepared
     prompt: Prompt
-    clicks: Sequence[PixelClick]
+    positive: Sequence[Pixel]
     memory: Memory | None
     roi: Roi
 
@@ -105,7 +106,7 @@ class MaskloopSegmenter(Segmenter):
         looked = [(task, *answer) for task, answer in zip(tasks, self._looked(tasks), strict=True)]
         closer: dict[int, _Task] = {}
         for index, (task, _, memory) in enumerate(looked):
-            roi = look_again(memory, task.clicks, task.prepared.size, self.options)
+            roi = look_again(memory, task.positive, task.prepared.size, self.options)
             if roi is not None:
                 closer[index] = replace(task, memory=memory, roi=roi)
         for index, answer in zip(closer, self._looked(list(closer.values())), strict=True):
@@ -119,17 +120,15 @@ class MaskloopSegmenter(Segmenter):
         """The question made ready for the network, or its answer where no network is needed."""
         prepared, prompt = query.prepared, query.prompt
         assert isinstance(prepared, MaskloopPrepared)  # noqa: S101 - the contract of prepare()
-        if not prompt.points_at_something:
-            return Result.empty(prepared.size)
         memory = self._memory(query)
-        clicks = clicks_within(prompt.clicks, prepared.size)
-        points = any(positive for _, _, positive in clicks) or prompt.box or prompt.scribbles
-        if not points and memory is None:
+        positive = pointed_at(prompt, prepared.size)
+        box = None if prompt.box is None else box_within(prompt.box, prepared.size)
+        if memory is None and box is None and not positive:
             return Result.empty(prepared.size)
-        if memory is not None and query.state is None and not (clicks or prompt.scribbles):
+        if memory is not None and not (prompt.clicks or prompt.scribbles or box):
             return self._given_mask(prepared, memory, prompt)
-        roi = look(memory, prompt, clicks, prepared.size, self.options)
-        return _Task(prepared, prompt, clicks, memory, roi)
+        roi = look(memory, box, positive, prepared.size, self.options)
+        return _Task(prepared, prompt, positive, memory, roi)
 
     def _memory(self, query: Query) -> Memory | None:
         """What is known from before: the state's, or the initial mask's where that is new."""
@@ -194,7 +193,8 @@ class MaskloopSegmenter(Segmenter):
         """float32 [4, side, side]."""
         side = self.options.side
         prompt = task.prompt
-        told = prompt_maps(task.clicks, prompt.scribbles, prompt.box, task.roi, side)
+        clicks = clicks_within(prompt.clicks, task.prepared.size)
+        told = prompt_maps(clicks, prompt.scribbles, prompt.box, task.roi, side)
         previous = (
             np.zeros((side, side), np.float32)
             if task.memory is None
@@ -213,8 +213,13 @@ class MaskloopSegmenter(Segmenter):
         bounds = mask_roi(values > options.threshold, (roi.top, roi.left))
         kept = torch.from_numpy(logits).sigmoid().mul_(FINE).round_().byte().numpy()
         region = (roi.left, roi.top, roi.right + 1, roi.bottom + 1)
-        size: Size = task.prepared.size
-        result = Result(size, region, values, score=float(quality), threshold=options.threshold)
+        result = Result(
+            task.prepared.size,
+            region,
+            values,
+            score=float(quality),
+            threshold=options.threshold,
+        )
         return result, Memory(kept, roi, bounds)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models.maskloop_options import MaskloopOptions
-from models.prompts import Prompt
-from models.scene import PixelClick
+from models.prompts import Box, Click, Prompt
+from models.scene import clicks_within
 from models.state import State
 from models.zoom import (
     NOWHERE,
@@ -99,39 +99,41 @@ def crop_around(found: Roi, size: Size, options: MaskloopOptions) -> Roi:
     return clamped(expanded(crop, 1, least), size)
 
 
+def pointed_at(prompt: Prompt, size: Size) -> list[Pixel]:
+    """The pixels of a picture of `size` that clicks and strokes say are on the object."""
+    strokes = (
+        Click(x, y)
+        for scribble in prompt.scribbles
+        if scribble.positive
+        for x, y in scribble.points
+    )
+    clicks = clicks_within([*prompt.clicks, *strokes], size)
+    return [(row, column) for row, column, positive in clicks if positive]
+
+
 def look(
     memory: Memory | None,
-    prompt: Prompt,
-    clicks: Sequence[PixelClick],
+    box: Box | None,
+    positive: Sequence[Pixel],
     size: Size,
     options: MaskloopOptions,
 ) -> Roi:
-    """The region to show for the next answer.
-
-    `clicks` are those of the prompt inside a picture of `size`.
-    """
-    positive = [(row, column) for row, column, sign in clicks if sign]
+    """The region to show for the next answer; `positive` is what is pointed at."""
     if memory is not None and memory.bounds is not None:
         return crop_around(around(memory.bounds, positive), size, options)
-    if prompt.box is not None:
-        box = clamped(box_roi(prompt.box), size)
-        if box != NOWHERE:
-            return crop_around(around(box, positive), size, options)
+    if box is not None and (boxed := clamped(box_roi(box), size)) != NOWHERE:
+        return crop_around(around(boxed, positive), size, options)
     if memory is None:
         return whole(size)
     return _searched(positive, memory.region, size, options)
 
 
 def look_again(
-    memory: Memory,
-    clicks: Sequence[PixelClick],
-    size: Size,
-    options: MaskloopOptions,
+    memory: Memory, positive: Sequence[Pixel], size: Size, options: MaskloopOptions
 ) -> Roi | None:
     """A second, closer look within one answer that began with the whole picture."""
     if not options.second_look or memory.region != whole(size):
         return None
-    positive = [(row, column) for row, column, sign in clicks if sign]
     if memory.bounds is None:
         closer = _searched(positive, memory.region, size, options)
     else:
@@ -144,6 +146,7 @@ def _searched(positive: Sequence[Pixel], seen: Roi, size: Size, options: Maskloo
     """Where to look for something that was not found in `seen`."""
     if not positive:
         return whole(size)
-    clicked = around(Roi(*positive[0][:1] * 2, *positive[0][1:] * 2), positive)
+    row, column = positive[0]
+    clicked = around(Roi(row, row, column, column), positive)
     side = max(options.search * max(size), options.min_crop_size)
     return clamped(expanded(clicked, options.expansion_ratio, side), size)

@@ -76,7 +76,7 @@ def _add_stroke(plane: Map, scribble: Scribble, roi: Roi, side: int) -> None:
     near = np.clip([(x - 0.5, y - 0.5) for y, x in points], -4 * side, 5 * side)
     line = near.round().astype(np.int32).reshape(-1, 1, 2)
     drawn = np.zeros(plane.shape, np.uint8)
-    cv2.polylines(drawn, [line], False, 1, thickness=2 * int(STROKE_RADIUS) + 1)
+    cv2.polylines(drawn, [line], False, 1, thickness=2 * int(STROKE_RADIUS))
     if len(points) == 1:
         cv2.circle(drawn, line[0, 0].tolist(), int(STROKE_RADIUS), 1, -1)
     np.maximum(plane, drawn, out=plane)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from backend import settings as configuration
+from backend.errors import InvalidRequest
 from backend.training import prompting
 from backend.training.crops import CropDraw, choose, cut, pasted
 from backend.training.losses import normalized_focal, soft_iou
@@ -19,7 +22,9 @@ from backend.training.photometric import Photometric
 from backend.training.prompting import PREVIOUS, PromptDraw
 from backend.training.resident import Mixture, ResidentPictures
 from backend.training.task import Losses, ParameterGroup, Pictures, Share, Task
-from models.maskloop_network import Answer, MaskloopNetwork
+from backend.weights import installed
+from models import checkpoints
+from models.maskloop_network import Answer, MaskloopNetwork, start_from_mobilesam
 
 ENCODER = ("patch_embed.", "layers.")
 EXAMPLES = 8
@@ -29,7 +34,7 @@ EXAMPLES = 8
 class MaskloopSettings:
     """How the network is trained.
 
-    `side` is that of the square crops, a multiple of 56 (16-pixel cells and the annotator's grid).
+    `side` is that of the square crops, a multiple of 16.
     `rounds` are the probabilities of 0, 1, 2, ... simulated answers before the one that is
     learned from, each followed by a click on its error. `encoder_rate` multiplies the learning
     rate of the pre-trained encoder, `paste` is the probability of copy-paste.
@@ -71,11 +76,13 @@ class MaskloopTask(Task[MaskloopBatch]):
         pictures: ResidentPictures,
         settings: MaskloopSettings,
         seed: int,
+        fingerprint: str = "",
     ) -> None:
         self.network = network
         self.resident = pictures
         self.settings = settings
         self.seed = seed
+        self.fingerprint = fingerprint
         self._weights = settings.mixture.weights(pictures)
 
     def groups(self) -> Sequence[ParameterGroup]:
@@ -176,10 +183,38 @@ class MaskloopTask(Task[MaskloopBatch]):
         here = self.resident
         names, counts = np.unique(here.sources, return_counts=True)
         return {
+            "fingerprint": self.fingerprint,
             "pictures": len(here.sizes),
             "objects": len(here.objects),
             "pictures_by_source": dict(zip(names.tolist(), counts.tolist(), strict=True)),
         }
+
+
+def started(seed: int, weights: Path | None) -> MaskloopNetwork:
+    """The network to begin with: fresh from `seed`, then what `weights` give.
+
+    Those are a maskloop's, or a MobileSAM's encoder; None takes the MobileSAM of the data
+    directory. Raises WeightsMissing, and InvalidRequest for weights of another network.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = MaskloopNetwork()
+    path = weights or installed(configuration.load(), "mobilesam").path
+    try:
+        checkpoint = checkpoints.load(path)
+    except checkpoints.CheckpointError as error:
+        raise InvalidRequest(str(error), field="weights") from None
+    if checkpoint.architecture == "maskloop":
+        network.load_state_dict(dict(checkpoint.tensors))
+    elif checkpoint.architecture == "mobilesam":
+        start_from_mobilesam(network, checkpoint.tensors)
+    else:
+        raise InvalidRequest(
+            f"{path.name} holds weights of {checkpoint.architecture}; maskloop starts from a"
+            " maskloop or a mobilesam",
+            field="weights",
+        )
+    return network
 
 
 def hard_iou(logits: Tensor, targets: Tensor) -> Tensor:

@@ -200,9 +200,9 @@ def _anywhere(area: Tensor, allowed: Tensor, generator: torch.Generator) -> tupl
     Where the allowed cells hold no pixel of it (an error too thin to fill a cell), any will do.
     """
     side = area.shape[-1]
-    stride = side // allowed.shape[-1]
-    if stride > 1:
-        allowed = allowed.repeat_interleave(stride, 1).repeat_interleave(stride, 2)
+    if allowed.shape != area.shape:
+        spread = functional.interpolate(allowed[:, None].float(), size=(side, side))
+        allowed = spread[:, 0] > 0
     best = (area & allowed).flatten(1)
     best = torch.where(best.any(dim=1, keepdim=True), best, area.flatten(1))
     chance = torch.rand(best.shape, generator=generator, device=area.device)

@@ -65,9 +65,10 @@ class ResidentPictures:
     def of(
         cls, pictures: Iterable[Annotated], longest: int, device: torch.device | str = "cpu"
     ) -> ResidentPictures:
-        """Keep pictures whose masks are a single layer, their long sides at most `longest` - 2.
+        """Keep pictures, reduced to a long side of `longest` - 2 where it is longer.
 
-        Larger ones are reduced. Raises ValueError where not one of them has an object.
+        Of overlapping objects the smaller one keeps its pixels. Raises ValueError where not one of
+        them has an object.
         """
         kept = [_reduced(picture, longest - 2) for picture in pictures]
         images = torch.zeros(len(kept), 3, longest, longest, dtype=torch.uint8)
@@ -97,8 +98,7 @@ def _reduced(
     picture: Annotated, longest: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], Annotated]:
     """Image and index mask as uint8, no side longer than `longest`."""
-    (layer,) = picture.layers
-    mask = np.where((layer < 0) | (layer > IGNORE), IGNORE, layer).astype(np.uint8)
+    mask = _flat(picture)
     image = picture.image
     scale = longest / max(mask.shape)
     if scale < 1:
@@ -106,6 +106,15 @@ def _reduced(
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
         mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8)
     return image, mask, picture
+
+
+def _flat(picture: Annotated) -> npt.NDArray[np.uint8]:
+    """One index mask of all objects; beyond the 254 largest they are unknown ground."""
+    areas = picture.areas()
+    mask = np.where(picture.ignored(), IGNORE, 0).astype(np.uint8)
+    for place, index in enumerate(np.argsort(-areas, kind="stable")):
+        mask[picture.mask(int(index))] = min(place + 1, IGNORE)
+    return mask
 
 
 def _objects(mask: npt.NDArray[np.uint8]) -> Iterator[tuple[int, ...]]:
