@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from backend.training.recipe import Recipe
+from backend.training.recipes import fbrs, focalclick, ritm, simpleclick
 
-RECIPES: Mapping[str, Recipe] = {}
-"""The recipes that `train --recipe NAME` knows; a name is that of the architecture."""
+
+def table(recipes: Iterable[Recipe]) -> Mapping[str, Recipe]:
+    """The recipes by name. Raises ValueError for two of one name."""
+    found: dict[str, Recipe] = {}
+    for recipe in recipes:
+        if recipe.name in found:
+            raise ValueError(f"two recipes are called {recipe.name!r}; a name stands for one")
+        found[recipe.name] = recipe
+    return found
+
+
+RECIPES: Mapping[str, Recipe] = table(
+    chain(ritm.RECIPES, fbrs.RECIPES, focalclick.RECIPES, simpleclick.RECIPES)
+)
+"""The recipes that `train --recipe NAME` knows; a name is that of the architecture, alone or with
+what sets the recipe apart from another one of it."""

@@ -1,0 +1,177 @@
+"""Every recipe for clicks: its numbers, and a short training of its network on two pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor
+
+import models
+from backend.training.chance import seed_all
+from backend.training.click_rounds import Rounds
+from backend.training.interactive import Interactive, InteractiveSettings, InteractiveTask
+from backend.training.interactive_data import InteractiveBatch, Samples, joined
+from backend.training.loss_terms import TERMS
+from backend.training.optimisation import left_out
+from backend.training.recipe import Recipe
+from backend.training.recipes import RECIPES, table
+from models.zoo import ARCHITECTURES
+from tests.backend.training.two_pictures import Pictures, small_samples, two_pictures
+
+CPU = torch.device("cpu")
+
+SIDES = {"RITM": (64, 96), "SimpleClick": (224, 224)}
+"""Of the short trainings' samples; other systems want square ones."""
+
+QUICK = {"ritm-hrnet18s", "fbrs-resnet34", "focalclick-segformerb0-s1"}
+"""The smallest of each family. SimpleClick's smallest is large: a shallow one stands in."""
+
+STEPS = 8
+
+INTERACTIVE = {
+    name: recipe for name, recipe in RECIPES.items() if isinstance(recipe.task, Interactive)
+}
+
+
+def settings_of(recipe: Recipe) -> InteractiveSettings:
+    assert isinstance(recipe.task, Interactive)
+    return recipe.task.settings
+
+
+def short(names: Iterable[str]) -> list[object]:
+    """One parameter per architecture, all but the smallest ones marked slow."""
+    listed = []
+    for name in names:
+        if INTERACTIVE[name].architecture == name:
+            marks = [] if name in QUICK else [pytest.mark.slow]
+            listed.append(pytest.param(INTERACTIVE[name], id=name, marks=marks))
+    return listed
+
+
+@cache
+def source() -> Pictures:
+    return two_pictures()
+
+
+def small(recipe: Recipe) -> InteractiveSettings:
+    """The recipe's settings with small whole pictures, of which every object will do."""
+    settings = settings_of(recipe)
+    height, width = SIDES.get(ARCHITECTURES[recipe.architecture].system, (64, 64))
+    sampling = settings.sampling
+    samples = small_samples(sampling.settings, height, width)
+    least = None if sampling.least is None else 50
+    changed = replace(sampling, settings=samples, least=least, fullest=1.0, speck=0)
+    return replace(settings, sampling=changed)
+
+
+def task_of(recipe: Recipe, settings: InteractiveSettings) -> InteractiveTask:
+    torch.manual_seed(0)
+    task = InteractiveTask(
+        models.create(recipe.architecture), source(), settings, seed=0, device=CPU
+    )
+    task.network.train()
+    return task
+
+
+def batch_of(task: InteractiveTask) -> InteractiveBatch:
+    samples = Samples(source(), task.settings.sampling, 0)
+    pictures = {}
+    for number in range(20):
+        one = samples[number]
+        pictures.setdefault(tuple(one.images.flatten().tolist()[:50]), one)
+    assert len(pictures) == 2
+    return joined(list(pictures.values()))
+
+
+def total(task: InteractiveTask, batch: InteractiveBatch, seed: int) -> Tensor:
+    seed_all(0, seed, 0)
+    return torch.stack(list(task.losses(task.network, batch, 0).values())).sum()
+
+
+@pytest.mark.parametrize("recipe", short(INTERACTIVE))
+def test_the_loss_falls_on_two_pictures(recipe: Recipe) -> None:
+    # The rate and the click branch of the published recipes count on pre-trained weights.
+    settings = replace(small(recipe), rounds=Rounds(0, 0))
+    task = task_of(recipe, settings)
+    batch = batch_of(task)
+    optimiser = torch.optim.Adam(task.network.parameters(), lr=1e-3)
+    values = []
+    for step in range(STEPS):
+        optimiser.zero_grad()
+        loss = total(task, batch, step)
+        loss.backward()
+        optimiser.step()
+        values.append(float(loss.detach()))
+    assert min(values[-2:]) < 0.8 * values[0], values
+
+
+@pytest.mark.parametrize("recipe", short(INTERACTIVE))
+def test_a_step_in_bfloat16_is_finite_and_repeats(recipe: Recipe) -> None:
+    settings = small(recipe)
+    most = min(settings.rounds.most, 1)
+    task = task_of(recipe, replace(settings, rounds=replace(settings.rounds, most=most)))
+    batch = batch_of(task)
+    state = {name: value.clone() for name, value in task.network.state_dict().items()}
+    gradients = []
+    for _ in range(2):
+        task.network.load_state_dict(state)
+        task.network.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = total(task, batch, 7)
+        loss.backward()
+        assert loss.isfinite()
+        gradients.append(
+            {
+                name: parameter.grad
+                for name, parameter in task.network.named_parameters()
+                if parameter.grad is not None
+            }
+        )
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        assert gradient.isfinite().all(), name
+        assert torch.equal(gradient, gradients[1][name]), name
+
+
+@pytest.mark.parametrize("recipe", short(INTERACTIVE))
+def test_every_parameter_has_its_rate(recipe: Recipe) -> None:
+    task = task_of(recipe, settings_of(recipe))
+    groups = task.groups()
+    assert left_out(task.network, groups) == []
+    names = [name for name, _ in task.network.named_parameters()]
+    for prefix in task.settings.rates:
+        assert any(name.startswith(prefix) for name in names), prefix
+    places = sum(name.startswith(task.settings.backbone.prefix) for name in names)
+    assert places > len(names) / 2
+
+
+@pytest.mark.parametrize("recipe", INTERACTIVE.values(), ids=INTERACTIVE.keys())
+def test_what_a_recipe_names_exists(recipe: Recipe) -> None:
+    settings = settings_of(recipe)
+    assert recipe.architecture in ARCHITECTURES
+    assert settings.losses.keys() <= TERMS.keys()
+    assert json.loads(json.dumps(recipe.settings)) == recipe.settings
+    assert recipe.steps > max(recipe.schedule.milestones, default=0) or "simple" in recipe.name
+
+
+def test_the_published_numbers() -> None:
+    ritm = RECIPES["ritm-hrnet18"]
+    assert ritm.steps == 230 * (30_000 // 28)
+    assert ritm.schedule.milestones == (200 * (30_000 // 28), 220 * (30_000 // 28))
+    assert (ritm.optimiser.kind, ritm.optimiser.rate) == ("adam", 5e-4)
+    assert RECIPES["ritm-hrnet18s-sbd"].architecture == "ritm-hrnet18s"
+    assert RECIPES["fbrs-hrnet32"].batch == 32
+    assert RECIPES["focalclick-segformerb0-s2"].optimiser.rate == 5e-3
+    assert RECIPES["focalclick-hrnet32-s2"].optimiser.rate == 5e-4
+    assert RECIPES["simpleclick-vit-b"].steps == 55 * (30_000 // 32)
+
+
+def test_two_recipes_of_one_name_are_refused() -> None:
+    one = RECIPES["ritm-hrnet18"]
+    with pytest.raises(ValueError, match="'ritm-hrnet18'"):
+        table([one, one])
