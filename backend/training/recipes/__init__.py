@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from backend.training.recipe import Recipe
-from backend.training.recipes import fbrs, focalclick, ritm, simpleclick
+from backend.training.recipes import fbrs, focalclick, maskloop, ritm, simpleclick
 
 
 def table(recipes: Iterable[Recipe]) -> Mapping[str, Recipe]:
@@ -20,7 +20,13 @@ def table(recipes: Iterable[Recipe]) -> Mapping[str, Recipe]:
 
 
 RECIPES: Mapping[str, Recipe] = table(
-    chain(ritm.RECIPES, fbrs.RECIPES, focalclick.RECIPES, simpleclick.RECIPES)
+    chain(
+        maskloop.RECIPES,
+        ritm.RECIPES,
+        fbrs.RECIPES,
+        focalclick.RECIPES,
+        simpleclick.RECIPES,
+    )
 )
 """The recipes that `train --recipe NAME` knows; a name is that of the architecture, alone or with
 what sets the recipe apart from another one of it."""
