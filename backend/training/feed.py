@@ -58,10 +58,10 @@ class Feed(Generic[Batch]):
     step computes on the other. `waited` is how long training stood still for data, in seconds:
     the processor's wait on the CPU; on CUDA the time in which the device had nothing to do,
     measured between events on its stream. A context manager; inside it, `take` gives the next
-    batch.
+    batch, `parts` of which make a step.
     """
 
-    def __init__(self, batches: Iterator[Batch], device: torch.device) -> None:
+    def __init__(self, batches: Iterator[Batch], device: torch.device, parts: int = 1) -> None:
         self._batches = batches
         self._device = device
         self._cuda = device.type == "cuda"
@@ -70,6 +70,7 @@ class Feed(Generic[Batch]):
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._fill, name="feed", daemon=True)
         self._waited = 0.0
+        self._most_behind = MOST_BEHIND * parts
         self._idle: deque[tuple[torch.cuda.Event, torch.cuda.Event]] = deque()
 
     def __enter__(self) -> Self:
@@ -106,7 +107,7 @@ class Feed(Generic[Batch]):
         each_tensor(ready.batch, lambda tensor: _used_on(tensor, current))
         after = self._mark()
         self._idle.append((before, cast(torch.cuda.Event, after)))
-        self._settle(MOST_BEHIND)
+        self._settle(self._most_behind)
         return ready.batch
 
     def waited(self) -> float:

@@ -114,7 +114,7 @@ def _train(run: Run, monitor: Monitor, stop: Stop) -> Outcome:
 def _steps(run: Run, monitor: Monitor, stop: Stop) -> str:
     """Make steps until one of the reasons to stop, which is returned."""
     batches = run.task.batches(run.done * run.settings.accumulate, run.share, run.device)
-    with Feed(batches, run.device) as feed:
+    with Feed(batches, run.device, run.settings.accumulate) as feed:
         while run.done < run.recipe.steps:
             if (reason := _agreed(run, stop)) is not None:
                 break

@@ -6,6 +6,7 @@ kills do.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -102,10 +103,8 @@ class ToyTask(Task[ToyBatch]):
         chance = 0.01 * (torch.rand(()) * logits).mean() if self.network.dropout.p else 0 * cross
         if step in self.poison:
             cross = cross * float("nan")
-        return {
-            "cross": cross,
-            "size": 0.1 * (logits.sigmoid() - batch.masks).mean().abs() + chance,
-        }
+        sizes = (logits.sigmoid() - batch.masks).mean((1, 2, 3)).abs()
+        return {"cross": cross, "size": 0.1 * sizes.mean() + chance}
 
     def pictures(self, batch: ToyBatch) -> Pictures:
         shown = torch.cat([batch.images, batch.masks, self.network(batch.images).sigmoid()], 3)
@@ -141,6 +140,7 @@ NORMED = replace(
 )
 RECIPES = {
     "plain": PLAIN,
+    "constant": replace(PLAIN, schedule=Schedule()),
     "normed": NORMED,
     "half": replace(NORMED, precision="bfloat16"),
     "scaled": replace(NORMED, precision="float16"),
@@ -148,18 +148,29 @@ RECIPES = {
 
 
 def main(recipe: str, out: str, steps: str, *options: str) -> None:
-    """Train for so many steps; `options` are names and values of the run's settings."""
+    """Train for so many steps; `options` are names and values of the run's settings.
+
+    Each process leaves the numbers of its samples in `seen-RANK.json`.
+    """
     given: dict[str, Any] = {
         name: float(value) if "." in value else int(value)
         for name, value in zip(options[::2], options[1::2], strict=True)
     }
+    made: list[ToyTask] = []
+
+    def remembered(recipe: Recipe, inputs: Inputs) -> ToyTask:
+        made.append(ToyTask(recipe, inputs))
+        return made[-1]
+
     train(
-        replace(RECIPES[recipe], steps=int(steps)),
+        replace(RECIPES[recipe], steps=int(steps), task=remembered),
         [Path(__file__)],
         Path(out),
         RunSettings(device="cpu", log_steps=1, **given),
         world=world_of(os.environ),
     )
+    rank = world_of(os.environ).rank
+    (Path(out) / f"seen-{rank}.json").write_text(json.dumps(made[0].seen))
 
 
 if __name__ == "__main__":
