@@ -79,7 +79,13 @@ def start_from(network: nn.Module, architecture: str, file: Path, backbone: Back
         if tensors is None:
             raise InvalidRequest(str(error), field="weights") from None
         return _start_backbone(network, file, tensors, backbone, str(error))
-    network.load_state_dict(dict(checkpoint.tensors))
+    try:
+        network.load_state_dict(dict(checkpoint.tensors))
+    except RuntimeError as error:
+        reason = str(error).replace("\n", " ")[:300]
+        raise InvalidRequest(
+            f"{file.name} holds another kind of {architecture} ({reason})", field="weights"
+        ) from None
     return f"all weights of {file.name}"
 
 
