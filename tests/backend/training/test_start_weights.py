@@ -148,7 +148,7 @@ def test_what_does_not_fit_is_refused(pretrained: dict[str, Tensor], tmp_path: P
     (tmp_path / "file.pth").write_bytes(b"no weights at all")
     with pytest.raises(InvalidRequest, match=r"file\.pth"):
         start_from(network, RITM, tmp_path / "file.pth", HRNET)
-    baseline = {name: value for name, value in pretrained.items()}
+    baseline = dict(pretrained)
     baseline["maps_transform.0.weight"] = baseline["maps_transform.0.weight"][:, :2]
     checkpoints.save(Checkpoint(RITM, baseline), tmp_path / "baseline.safetensors")
     with pytest.raises(InvalidRequest, match=r"baseline\.safetensors"):
