@@ -68,8 +68,9 @@ MOST_DIMENSIONS = 8
 DEEPEST = 32
 """Nesting of tables and lists; a checkpoint's configuration has five levels."""
 
-MOST_VALUES = 4_000_000
-"""Values and characters of all texts together, those that are mentioned often counted often."""
+MOST_VALUES = 200_000
+MOST_CHARACTERS = 4_000_000
+"""Of a whole file, what is mentioned often counted often."""
 
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -132,6 +133,7 @@ class _Content:
         self.described = 0
         self.numbers: dict[str, Tensor] = {}
         self.values = 0
+        self.characters = 0
         self.rules = Rules(
             builders={
                 "collections.OrderedDict": _empty_table,
@@ -144,7 +146,7 @@ class _Content:
             },
             values=frozenset(DTYPES),
             is_foreign=lambda name: name in LEFT_OUT or name.partition(".")[0] in PACKAGES,
-            persistent=self._storage,
+            persistent=self._persistent,
         )
 
     def of_archive(self, file: BinaryIO) -> Any:
@@ -194,8 +196,15 @@ class _Content:
             self._fill(storage, numbers)
         return self._plain(value)
 
+    def _persistent(self, identity: Any) -> _Storage | Global:
+        """What a persistent id names: a storage, or a class beside its source text."""
+        match identity:
+            case ("module", Global() as named, *_):
+                return named
+        return self._storage(identity)
+
     def _storage(self, identity: Any) -> _Storage:
-        """The storage that a persistent id names. Raises Refused for one too large for the file."""
+        """A storage. Raises Refused for what is none, and for one too large for the file."""
         match identity:
             case ("storage", Global(name), str(key), str(), int(count), *view) if (
                 name in DTYPES and len(key) <= 64 and view in ([], [None])
@@ -224,8 +233,10 @@ class _Content:
 
         Every mention of a shared value counts, so that a few bytes cannot describe a huge tree.
         """
-        self.values += 1 + (len(value) if isinstance(value, str) else 0)
-        if depth > DEEPEST or self.values > MOST_VALUES:
+        self.values += 1
+        self.characters += len(value) if isinstance(value, str) else 0
+        many = self.values > MOST_VALUES or self.characters > MOST_CHARACTERS
+        if depth > DEEPEST or many:
             raise Refused("its tables are nested too deep, or are of absurd size")
         if isinstance(value, _View):
             numbers = self.numbers[value.storage.key]
