@@ -12,11 +12,12 @@ from typing import Any
 from models import checkpoints
 from models.clickattention_config import CONFIGS, ClickAttentionConfig
 from models.clickattention_network import ClickAttentionNetwork
-from models.clickattention_options import ClickAttentionOptions
+from models.clickattention_options import FAITHFUL, ClickAttentionOptions
 from models.clickattention_predictor import ClickAttentionSegmenter
 
 __all__ = [
     "CONFIGS",
+    "FAITHFUL",
     "ClickAttentionConfig",
     "ClickAttentionNetwork",
     "ClickAttentionOptions",

@@ -10,6 +10,7 @@ CLASS = "SegFormerModelNoRefine"
 
 Version = Literal["b0", "b3"]
 Mode = Literal["released", "paper"]
+Flags = tuple[bool, bool, bool, bool]
 
 FIRST_WIDTHS: Mapping[int, Version] = {32: "b0", 64: "b3"}
 """Channels of the first stage."""
@@ -33,7 +34,7 @@ class ClickAttentionConfig:
     """`version` of the MiT, and which of its four stages have a weight module."""
 
     version: Version
-    weighted: tuple[bool, bool, bool, bool] = (False, True, True, True)
+    weighted: Flags = (False, True, True, True)
 
     @property
     def stages(self) -> tuple[int, ...]:
@@ -92,11 +93,11 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _flags(value: Any) -> tuple[bool, bool, bool, bool]:
+def _flags(value: Any) -> Flags:
     flags = tuple(value) if isinstance(value, list | tuple) else ()
     if len(flags) != 4 or not all(isinstance(flag, bool) for flag in flags):
         raise ValueError(f"the checkpoint's use_attn_weight is {value!r}, not four booleans")
-    return cast(tuple[bool, bool, bool, bool], flags)
+    return cast(Flags, flags)
 
 
 CONFIGS: Mapping[str, ClickAttentionConfig] = {

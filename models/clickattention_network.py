@@ -46,7 +46,7 @@ WIDTHS: Mapping[Version, int] = {"b0": 256, "b3": 512}
 
 
 class Output(NamedTuple):
-    """Logits [B, 1, H, W] and, in training, what the additional losses need.
+    """Logits [B, 1, H, W] and, where asked for, what the additional losses need.
 
     `weights` has a map [B, 1, h, w] in [0, 1] for each stage with a weight module, `attention`
     one matrix [B, heads, N, M] for each block of such a stage. `positives` int64 [B] counts the
@@ -125,12 +125,21 @@ class ClickAttentionNetwork(nn.Module):
         self.dist_maps = DistMaps(RADIUS, disks=True)
         self.feature_extractor = FeatureExtractor(config)
 
-    def forward(self, image: Tensor, points: Tensor, previous: Tensor | None = None) -> Output:
-        """Logits at the picture's size, and in training what the additional losses need.
+    def forward(
+        self,
+        image: Tensor,
+        points: Tensor,
+        previous: Tensor | None = None,
+        *,
+        supervised: bool | None = None,
+    ) -> Output:
+        """Logits at the picture's size and, `supervised`, what the additional losses need.
 
         `image` [B, 3, H, W] is RGB in [0, 1], H and W multiples of 32; `points` [B, 2P, 3] as
         `DistMaps` reads them; `previous` [B, 1, H, W] the previous probabilities, None for none.
+        `supervised` is None for in training alone: attention matrices take much memory.
         """
+        supervised = self.training if supervised is None else supervised
         if previous is None:
             previous = image.new_zeros((image.shape[0], 1, *image.shape[2:]))
         clicks = self.dist_maps(points, (image.shape[2], image.shape[3]))
@@ -139,7 +148,7 @@ class ClickAttentionNetwork(nn.Module):
         weights: dict[int, Tensor] = {}
 
         def weigh(stage: int, tokens: Tensor, grid: Grid) -> Tensor | None:
-            if stage not in self.config.stages or not self._weighs(positive):
+            if stage not in self.config.stages or not (supervised or self._weighs(positive)):
                 return None
             clicked = patch_numbers(positive, image.shape[2] // grid.height, grid)
             module = self.feature_extractor.backbone.get_submodule(f"attn_weight{stage}")
@@ -147,16 +156,14 @@ class ClickAttentionNetwork(nn.Module):
             weights[stage] = as_map(found, grid)
             return found if self.mode == "paper" else None
 
-        keep = self.config.stages if self.training else ()
+        keep = self.config.stages if supervised else ()
         extractor = self.feature_extractor
         stages = extractor.backbone((image - self.mean) / self.std, side, weigh=weigh, keep=keep)
         logits = resized(extractor.decode_head(stages.maps), image.shape[-2:])
         return Output(logits, weights, stages.attention, present(positive).sum(dim=1))
 
     def _weighs(self, positive: Tensor) -> bool:
-        """Whether weights matter: not where they are not used, or are sure to be one."""
-        if self.training:
-            return True
+        """Whether weights change the logits: not where they are not used, or are sure to be one."""
         return self.mode == "paper" and bool((present(positive).sum(dim=1) >= FEWEST).any())
 
 

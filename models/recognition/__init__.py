@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from models.recognition import focalclick, mobilesam, ritm, simpleclick, unsupported
+from models.recognition import clickattention, focalclick, mobilesam, ritm, simpleclick, unsupported
 from models.recognition.opened import CheckpointError, OpenedFile, Recognised, some
 
 __all__ = ["SYSTEMS", "CheckpointError", "OpenedFile", "Recognised", "recognised"]
@@ -21,6 +21,7 @@ SYSTEMS: tuple[Callable[[OpenedFile], Recognised | None], ...] = (
     mobilesam.recognise,
     ritm.recognise,
     focalclick.recognise,
+    clickattention.recognise,
     simpleclick.recognise,
 )
 """Asked in this order. What is known and not implemented comes first: it is refused by name."""
