@@ -48,6 +48,9 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(help="Only the objects of this split of a set's manifest.")
     ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Print the published numbers beside ours.")
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers here.")
     ] = None,
@@ -61,7 +64,7 @@ def evaluate(
 ) -> None:
     """Count the clicks that a model needs on the objects of evaluation sets."""
     from backend.cleaning import clean
-    from backend.evaluation import loading, machine, report
+    from backend.evaluation import loading, machine, published, report
     from backend.evaluation.run import Protocol, as_it_is
     from backend.evaluation.run import evaluate as run
     from backend.evaluation.summary import summarise
@@ -71,6 +74,8 @@ def evaluate(
         settings = settings.model_copy(update={"device": device})
     model = model or settings.model
     protocol = Protocol(clicks, until, box, random_clicks, seed)
+    if compare:
+        published.check(protocol)
     datasets = _open(dataset_dirs, limit, split)
     evaluations: dict[str, Evaluation] = {}
     with _bar() as bar:
@@ -90,6 +95,8 @@ def evaluate(
             for path in filter(None, (json_file, out and out / "evaluation.json")):
                 report.write_json(path, document)
     Console().print(report.tables(summaries))
+    if compare:
+        Console().print(published.table(published.compare(summaries), faithful=faithful))
     if out is not None:
         report.write_pictures(out, evaluations)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -9,20 +10,29 @@ from typing import Any
 import models
 from backend import weights
 from backend.engine.segmenters import ZooSegmenters, choose_device
+from backend.errors import InvalidRequest
 from backend.evaluation.datasets import DataSet
 from backend.settings import Settings
-from models import mobilesam_options, ritm_options, zoo
-from models.mobilesam_options import MobileSamOptions
-from models.ritm_options import RitmOptions
+from models import zoo
+from models.brs_options import CLICKS_LIMIT
 from models.segmenter import Segmenter
 
-FAITHFUL: Mapping[str, RitmOptions | MobileSamOptions] = {
-    "RITM": ritm_options.FAITHFUL,
-    "MobileSAM": mobilesam_options.FAITHFUL,
+OPTIONS: Mapping[str, str] = {
+    "MobileSAM": "models.mobilesam_options",
+    "RITM": "models.ritm_options",
+    "f-BRS": "models.fbrs_options",
+    "FocalClick": "models.focalclick_options",
+    "ClickAttention": "models.clickattention_options",
+    "SimpleClick": "models.simpleclick_options",
 }
+"""The modules whose `FAITHFUL` are the options of a system's published evaluation."""
 
-DAVIS_ZOOM = 600
-"""RITM's zoom target on DAVIS; 400 elsewhere."""
+ON_DAVIS: Mapping[str, Mapping[str, int]] = {
+    "RITM": {"zoom_target": 600},
+    "f-BRS": {"zoom_target": 600},
+    "SimpleClick": {"input_side": 672},
+}
+"""What is larger on DAVIS."""
 
 
 def load(settings: Settings, model: str, dataset: DataSet, *, faithful: bool) -> Segmenter:
@@ -40,6 +50,9 @@ def load(settings: Settings, model: str, dataset: DataSet, *, faithful: bool) ->
 
         torch.set_num_threads(settings.torch_threads)
     options = faithful_options(architecture.system, dataset)
+    if settings.brs_mode is not None and "brs_mode" in options:
+        mode = settings.brs_mode
+        options |= {"brs_mode": mode, "net_clicks_limit": CLICKS_LIMIT[mode]}
     return models.segmenter(
         architecture.name, weights=found.path, device=device(settings), **options
     )
@@ -51,8 +64,17 @@ def device(settings: Settings) -> str:
 
 
 def faithful_options(system: str, dataset: DataSet) -> dict[str, Any]:
-    """The options under which a system's authors evaluated it on `dataset`. Raises KeyError."""
-    faithful = FAITHFUL[system]
-    if isinstance(faithful, RitmOptions) and "davis" in dataset.name.lower():
-        faithful = replace(faithful, zoom_target=DAVIS_ZOOM)
+    """The options under which a system's authors evaluated it on `dataset`.
+
+    Raises InvalidRequest for a system that was never published.
+    """
+    if system not in OPTIONS:
+        raise InvalidRequest(
+            f"nothing was published of {system}, so it has no settings to be faithful to; leave"
+            " out --faithful",
+            field="faithful",
+        )
+    faithful = importlib.import_module(OPTIONS[system]).FAITHFUL
+    if "davis" in dataset.name.lower():
+        faithful = replace(faithful, **ON_DAVIS.get(system, {}))
     return {field.name: getattr(faithful, field.name) for field in fields(faithful)}

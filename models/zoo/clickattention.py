@@ -40,7 +40,7 @@ def _clickattention(
         backbone=backbone,
         module="models.clickattention",
         prompts=PROMPTS,
-        input="a crop around the object, at every click",
+        input="the whole picture, stretched to a square, at every click",
         parameters=parameters,
         source="ClickAttention, arXiv 2408.06021",
         home=_HOME,

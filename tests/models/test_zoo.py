@@ -11,15 +11,26 @@ import pytest
 from models import zoo
 from models.zoo.entries import clicks_per_object
 
-
-NAMES = """
-    mobilesam
-    ritm-hrnet18s ritm-hrnet18 ritm-hrnet32
-    fbrs-resnet34 fbrs-resnet50 fbrs-resnet101 fbrs-hrnet18 fbrs-hrnet32
-    focalclick-segformerb0-s1 focalclick-segformerb0-s2 focalclick-segformerb3-s2
-    focalclick-hrnet18s-s1 focalclick-hrnet18s-s2 focalclick-hrnet32-s2
-    simpleclick-vit-b simpleclick-vit-l simpleclick-vit-h
-""".split()
+NAMES = [
+    "mobilesam",
+    "ritm-hrnet18s",
+    "ritm-hrnet18",
+    "ritm-hrnet32",
+    "fbrs-resnet34",
+    "fbrs-resnet50",
+    "fbrs-resnet101",
+    "fbrs-hrnet18",
+    "fbrs-hrnet32",
+    "focalclick-segformerb0-s1",
+    "focalclick-segformerb0-s2",
+    "focalclick-segformerb3-s2",
+    "focalclick-hrnet18s-s1",
+    "focalclick-hrnet18s-s2",
+    "focalclick-hrnet32-s2",
+    "simpleclick-vit-b",
+    "simpleclick-vit-l",
+    "simpleclick-vit-h",
+]
 SETS = {"grabcut", "berkeley", "sbd", "davis", "voc", "coco_mval", "davis585"}
 
 

@@ -25,20 +25,22 @@ from backend.settings import Settings
 from models import checkpoints
 from tests.backend.evaluation import folders
 from tests.backend.evaluation.synthetic import picture
+from tests.models import registry
 
 NAME = "ritm-hrnet18s@untrained"
 
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory with the weights of an untrained network."""
+    """A data directory with the weights of an untrained network, once under a published name."""
     root = tmp_path_factory.mktemp("data")
     torch.manual_seed(5)
     network = models.create("ritm-hrnet18s")
     checkpoints.save(
         checkpoints.Checkpoint("ritm-hrnet18s", network.state_dict()), root / "net.safetensors"
     )
-    weights.add(Settings(data_dir=root), root / "net.safetensors", "untrained")
+    for name in ("untrained", "coco-lvis"):
+        weights.add(Settings(data_dir=root), root / "net.safetensors", name)
     return root
 
 
@@ -115,10 +117,42 @@ def test_faithful_settings_are_the_papers(data_dir: Path, sets: list[str], tmp_p
 
 def test_faithful_options_of_every_system_can_be_set() -> None:
     dataset = DataSet("davis345", "packed", Path(), ())
-    for name, entry in models.zoo.ARCHITECTURES.items():
-        options = faithful_options(entry.system, dataset)
-        assert options
+    for name in registry.smallest() - {"maskloop"}:
+        options = faithful_options(models.zoo.architecture(name).system, dataset)
         assert models.segmenter(name, **options).settings != models.segmenter(name).settings
+
+
+def test_larger_inputs_on_davis() -> None:
+    davis, other = DataSet("DAVIS", "plain", Path(), ()), DataSet("SBD", "sbd", Path(), ())
+    assert faithful_options("SimpleClick", davis)["input_side"] == (672, 672)
+    assert faithful_options("SimpleClick", other)["input_side"] == (448, 448)
+    assert faithful_options("f-BRS", davis)["zoom_target"] == 600
+
+
+def test_a_system_without_a_paper_cannot_be_faithful() -> None:
+    with pytest.raises(InvalidRequest, match="nothing was published of Ours"):
+        faithful_options("Ours", DataSet("davis345", "packed", Path(), ()))
+
+
+def test_published_numbers_are_printed_beside_ours(
+    data_dir: Path, sets: list[str], tmp_path: Path
+) -> None:
+    folder = folders.write_packed(tmp_path / "berkeley", {"x": picture((40, 56))})
+    model = "ritm-hrnet18s@coco-lvis"
+    result = run(data_dir, str(folder), "--model", model, "--faithful", "--compare")
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.output.splitlines() if "noc@90" in line]
+    name, _, ours, published, difference, objects, _, whole = line.split()
+    assert (name, published, objects, whole) == ("berkeley", "2.60", "1", "100")
+    assert float(difference) == pytest.approx(float(ours) - 2.60, abs=0.006)
+    assert "not all objects" in result.output
+
+
+def test_a_comparison_needs_the_published_protocol(data_dir: Path, sets: list[str]) -> None:
+    for wrong in (["--clicks", "5"], ["--box"], ["--random-clicks"], ["--until", "0.8"]):
+        result = run(data_dir, sets[0], "--model", NAME, "--compare", *wrong)
+        assert isinstance(result.exception, InvalidRequest)
+        assert "--compare needs" in str(result.exception)
 
 
 def test_sets_of_one_name_are_kept_apart(data_dir: Path, sets: list[str], tmp_path: Path) -> None:
