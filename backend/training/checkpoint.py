@@ -21,6 +21,7 @@ from backend.errors import InvalidRequest, TrainingFailed
 
 FORMAT = 1
 FOLDER = "checkpoints"
+STATISTICS = frozenset({"running_mean", "running_var"})
 _NAME = re.compile(r"step-(\d{9})\.pt")
 
 
@@ -95,10 +96,7 @@ def halved(content: Mapping[str, Any]) -> dict[str, Any]:
     small = {**content}
     for name in ("network", "average"):
         if content.get(name) is not None:
-            small[name] = {
-                key: value.half() if _is_weight(key, value) else value
-                for key, value in content[name].items()
-            }
+            small[name] = in_half(content[name])
     states = content["optimiser"]["state"]
     small["optimiser"] = {
         **content["optimiser"],
@@ -113,9 +111,17 @@ def halved(content: Mapping[str, Any]) -> dict[str, Any]:
     return small
 
 
-def _is_weight(name: str, value: Tensor) -> bool:
-    statistics = name.rpartition(".")[2] in {"running_mean", "running_var"}
-    return value.is_floating_point() and not statistics
+def in_half(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors in float16, but for counters and the statistics of batch norms.
+
+    Those statistics are few, and they may lie beyond what float16 can say.
+    """
+    return {
+        name: value.half()
+        if value.is_floating_point() and name.rpartition(".")[2] not in STATISTICS
+        else value
+        for name, value in tensors.items()
+    }
 
 
 def _sync_folder(folder: Path) -> None:

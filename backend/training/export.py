@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from backend.errors import TrainingFailed
+from backend.training.checkpoint import in_half
 from backend.training.task import AnyTask
 from models import checkpoints
 from models.checkpoints import Checkpoint
@@ -23,10 +23,11 @@ def export(
     tensors = {key: value.detach().cpu() for key, value in network.state_dict().items()}
     files = {WEIGHTS: tensors}
     if half:
-        files[HALF] = {key: _halved(key, value) for key, value in tensors.items()}
+        files[HALF] = in_half(tensors)
     for file, content in files.items():
         unfinished = out / f"{file}.part"
         checkpoints.save(Checkpoint(architecture, content, task.config(), name), unfinished)
+        unfinished.chmod(0o644)  # the library gives it to its owner alone
         unfinished.replace(out / file)
     return [out / file for file in files]
 
@@ -38,14 +39,3 @@ def not_finite(network: nn.Module) -> list[str]:
         for name, tensor in network.state_dict().items()
         if tensor.is_floating_point() and not torch.isfinite(tensor).all()
     ]
-
-
-def _halved(name: str, tensor: Tensor) -> Tensor:
-    if not tensor.is_floating_point():
-        return tensor
-    half = tensor.half()
-    if torch.isinf(half).any():
-        raise TrainingFailed(
-            f"{name} holds values beyond float16's largest, 65504; export without --half"
-        )
-    return half
