@@ -191,9 +191,11 @@ def _check_name(name: str | None) -> None:
 
 def _show(recipes: Mapping[str, Recipe]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("recipe", "steps", "batch", "precision", "what it trains")
+    # A name that is cut short cannot be typed.
+    name = Column("recipe", min_width=max(map(len, recipes), default=0))
+    table = Table(name, "steps", "batch", "precision", "what it trains")
     for recipe in recipes.values():
         numbers = (f"{recipe.steps:,}", str(recipe.batch))
         table.add_row(recipe.name, *numbers, recipe.precision, recipe.summary)
