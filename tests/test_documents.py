@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from backend.cli.models_document import tables
 from backend.cli.settings import as_markdown
 from backend.version import VERSION
 from tests import scene
@@ -22,6 +23,13 @@ def test_the_settings_table_is_the_settings() -> None:
     between = re.search(r"<!-- settings: .* -->\n(.*?)<!-- end of settings -->", README, re.DOTALL)
     assert between is not None
     assert between[1].strip() == as_markdown()
+
+
+def test_the_tables_of_models_are_the_zoo() -> None:
+    document = (ROOT / "docs" / "models.md").read_text()
+    between = re.search(r"<!-- models: .* -->\n(.*?)<!-- end of models -->", document, re.DOTALL)
+    assert between is not None
+    assert between[1] == tables() + "\n"
 
 
 @pytest.mark.parametrize(

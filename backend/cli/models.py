@@ -21,8 +21,16 @@ def models(
         str | None, typer.Argument(help="ARCHITECTURE or ARCHITECTURE@WEIGHTS, for all about it.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for a program.")] = False,
+    markdown: Annotated[
+        bool, typer.Option(help="The tables of docs/models.md: all published models.")
+    ] = False,
 ) -> None:
     """List every model that can be served, and whether its weights are installed."""
+    if markdown:
+        from backend.cli.models_document import tables
+
+        typer.echo(tables())
+        return
     found = rows(name)
     if as_json:
         typer.echo(json.dumps(found, indent=1))

@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
-from models.zoo import fbrs, focalclick, mobilesam, ritm, simpleclick
+from models.zoo import clickattention, fbrs, focalclick, mobilesam, ritm, simpleclick
 from models.zoo.entries import (
     PROMPTS,
     Architecture,
@@ -57,6 +57,7 @@ ARCHITECTURES: Mapping[str, Architecture] = table(
         *ritm.ENTRIES,
         *fbrs.ENTRIES,
         *focalclick.ENTRIES,
+        *clickattention.ENTRIES,
         *simpleclick.ENTRIES,
     ]
 )

@@ -50,7 +50,7 @@ def shapes(seed: int, size: tuple[int, int] = (96, 128), count: int = 3) -> Anno
 
 def task(network: MaskloopNetwork | None = None, seed: int = 0) -> MaskloopTask:
     """The training of our own network on a few pictures of shapes."""
-    pictures = ResidentPictures.of((shapes(number) for number in range(24)), 130)
+    pictures = ResidentPictures.of((shapes(number) for number in range(24)), 24, 130)
     if network is None:
         torch.manual_seed(seed)
         network = MaskloopNetwork(SMALL)

@@ -48,7 +48,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "RITM": {"first_click_side": 128, "zoom_target": 96},
     "f-BRS": {"first_click_side": 128, "zoom_target": 96},
     "FocalClick": {"infer_size": 128},
-    "ClickAttention": {"input_side": 128},
+    "ClickAttention": {"infer_size": 128},
     "SimpleClick": {"input_side": 224},
 }
 """Options under which a system is quick; all other systems are so already."""

@@ -27,6 +27,8 @@ NAMES = [
     "focalclick-hrnet18s-s1",
     "focalclick-hrnet18s-s2",
     "focalclick-hrnet32-s2",
+    "clickattention-b0-s2",
+    "clickattention-b3-s2",
     "simpleclick-vit-b",
     "simpleclick-vit-l",
     "simpleclick-vit-h",
