@@ -9,6 +9,7 @@ import typer
 from backend.cli.cvat_functions import cvat_functions
 from backend.cli.doctor import doctor
 from backend.cli.evaluate import evaluate
+from backend.cli.label import label
 from backend.cli.models import models
 from backend.cli.predict import predict
 from backend.cli.serve import serve
@@ -25,7 +26,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-COMMANDS = (serve, worker, predict, models, doctor, settings, evaluate, train, cvat_functions)
+COMMANDS = (
+    serve,
+    worker,
+    predict,
+    models,
+    doctor,
+    settings,
+    evaluate,
+    train,
+    label,
+    cvat_functions,
+)
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(weights, name="weights")
