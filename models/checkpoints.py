@@ -168,11 +168,17 @@ def _terms(checkpoint: Checkpoint) -> dict[str, str]:
     return {}
 
 
+def _in_full(tensor: Tensor) -> Tensor:
+    """Numbers kept in half precision, to save space, as the networks have them."""
+    return tensor.float() if tensor.dtype == torch.float16 else tensor
+
+
 def _from_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             header = json.loads((file.metadata() or {})[HEADER])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            tensors = {name: _in_full(file.get_tensor(name)) for name in names}
         if header["weights"] is not None and not zoo.WEIGHTS_NAME.fullmatch(header["weights"]):
             raise CheckpointError(f"{path.name} gives its weights no valid name in its header")
         if not isinstance(header["config"], dict):

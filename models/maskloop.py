@@ -208,8 +208,8 @@ class MaskloopSegmenter(Segmenter):
         """Logits [side, side] as an answer over the picture."""
         roi, options = task.roi, self.options
         height, width = roi.size
-        values = cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR)
-        values = torch.from_numpy(values).sigmoid_().numpy()
+        larger = cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR)
+        values = torch.from_numpy(np.asarray(larger, np.float32)).sigmoid_().numpy()
         bounds = mask_roi(values > options.threshold, (roi.top, roi.left))
         kept = torch.from_numpy(logits).sigmoid().mul_(FINE).round_().byte().numpy()
         region = (roi.left, roi.top, roi.right + 1, roi.bottom + 1)

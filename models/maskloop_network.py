@@ -127,7 +127,7 @@ class ContextBlock(nn.Module):
         mixed = functional.scaled_dot_product_attention(q, k, v)
         tokens = tokens + self.proj(mixed.transpose(1, 2).reshape(batch, -1, dim))
         tokens = tokens + self.mlp(tokens)
-        return tokens.transpose(1, 2).reshape(batch, dim, height, width)
+        return cast("Tensor", tokens.transpose(1, 2).reshape(x.shape))
 
 
 class Decoder(nn.Module):
@@ -137,7 +137,9 @@ class Decoder(nn.Module):
         super().__init__()
         dims, (w16, w8, w4, w2) = shape.encoder.dims, shape.decoder
         self.from16 = ConvNorm(dims[3], w16, 1)
-        self.context = nn.Sequential(*(ContextBlock(w16, shape.heads) for _ in range(shape.context)))
+        self.context = nn.Sequential(
+            *(ContextBlock(w16, shape.heads) for _ in range(shape.context))
+        )
         self.quality = nn.Linear(w16, 1)
         self.down8, self.from8 = nn.Conv2d(w16, w8, 1), nn.Conv2d(dims[1], w8, 1)
         self.mix8 = Separable(w8)

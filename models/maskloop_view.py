@@ -76,7 +76,7 @@ class Memory:
         """The probabilities in a crop of `roi`, float32 [side, side]; 0 outside `region`."""
         previous = self.previous.astype(np.float32) / FINE
         if roi == self.region and previous.shape == (side, side):
-            return previous
+            return np.asarray(previous, np.float32)
         scale = [
             pixels / extent for pixels, extent in zip(previous.shape, self.region.size, strict=True)
         ]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from backend.training.resident import IGNORE, ResidentPictures
+from backend.training.resident import IGNORE, RIM, ResidentPictures
 
 Floats = npt.NDArray[np.float64]
 
@@ -165,7 +165,9 @@ def cut(pictures: ResidentPictures, chosen: Chosen, side: int) -> tuple[Tensor, 
 
 def _grid(transform: Floats, side: int, longest: int, device: torch.device) -> Tensor:
     """Sampling places for `grid_sample`, float32 [B, side, side, 2]."""
-    scaled = transform * (2 / longest)
+    scaled = transform.copy()
+    scaled[:, :, 2] += RIM
+    scaled *= 2 / longest
     scaled[:, :, 2] -= 1
     theta = torch.from_numpy(scaled).float().to(device)
     return functional.affine_grid(theta, [len(theta), 1, side, side], align_corners=False)

@@ -22,6 +22,9 @@ from backend.training.data.source import Annotated
 IGNORE = 255
 """The index that no loss looks at; what lies around a picture has it too."""
 
+RIM = 1
+"""Pixels of the square around its picture at the least, so that its border is always unknown."""
+
 Rows = npt.NDArray[np.int64]
 
 
@@ -47,7 +50,8 @@ class Objects:
 
 @dataclass(frozen=True)
 class ResidentPictures:
-    """`images` uint8 [N, 3, S, S] RGB, each in the upper left corner of a square of `IGNORE`.
+    """`images` uint8 [N, 3, S, S] RGB, each `RIM` pixels from the upper left corner of a
+    square whose rest is unknown.
 
     `masks` uint8 [N, S, S] are index masks. `sizes` int64 [N, 2] are the pictures' own (height,
     width); `kinds` and `sources` their descriptions; `others` lists the objects on each picture.
@@ -63,32 +67,41 @@ class ResidentPictures:
 
     @classmethod
     def of(
-        cls, pictures: Iterable[Annotated], longest: int, device: torch.device | str = "cpu"
+        cls,
+        pictures: Iterable[Annotated],
+        count: int,
+        longest: int,
+        device: torch.device | str = "cpu",
     ) -> ResidentPictures:
-        """Keep pictures, reduced to a long side of `longest` - 2 where it is longer.
+        """Keep `count` pictures, reduced to a long side of `longest` - 2 `RIM` where it is longer.
 
         Of overlapping objects the smaller one keeps its pixels. Raises ValueError where not one of
         them has an object.
         """
-        kept = [_reduced(picture, longest - 2) for picture in pictures]
-        images = torch.zeros(len(kept), 3, longest, longest, dtype=torch.uint8)
-        masks = torch.full((len(kept), longest, longest), IGNORE, dtype=torch.uint8)
+        images = torch.zeros(count, 3, longest, longest, dtype=torch.uint8)
+        masks = torch.full((count, longest, longest), IGNORE, dtype=torch.uint8)
         rows: list[tuple[int, ...]] = []
-        for row, (image, mask, _) in enumerate(kept):
+        sizes, kinds, sources = [], [], []
+        for row, picture in enumerate(pictures):
+            image, mask = _reduced(picture, longest - 2 * RIM)
             height, width = mask.shape
-            images[row, :, :height, :width] = torch.from_numpy(image).permute(2, 0, 1)
-            masks[row, :height, :width] = torch.from_numpy(mask)
+            inside = (slice(RIM, RIM + height), slice(RIM, RIM + width))
+            images[(row, slice(None), *inside)] = torch.from_numpy(image).permute(2, 0, 1)
+            masks[(row, *inside)] = torch.from_numpy(mask)
             rows.extend((row, *found) for found in _objects(mask))
+            sizes.append(mask.shape)
+            kinds.append(str(picture.kind))
+            sources.append(picture.source)
         if not rows:
             raise ValueError("not one of the training pictures has an object")
         columns = np.array(rows, np.int64).T
-        first = np.searchsorted(columns[0], np.arange(len(kept) + 1))
+        first = np.searchsorted(columns[0], np.arange(count + 1))
         return cls(
             images.to(device),
             masks.to(device),
-            np.array([mask.shape for _, mask, _ in kept], np.int64),
-            tuple(picture.kind for _, _, picture in kept),
-            tuple(picture.source for _, _, picture in kept),
+            np.array(sizes, np.int64),
+            tuple(kinds),
+            tuple(sources),
             Objects(*columns),
             tuple(np.arange(a, b) for a, b in pairwise(first)),
         )
@@ -96,7 +109,7 @@ class ResidentPictures:
 
 def _reduced(
     picture: Annotated, longest: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], Annotated]:
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Image and index mask as uint8, no side longer than `longest`."""
     mask = _flat(picture)
     image = picture.image
@@ -105,7 +118,7 @@ def _reduced(
         size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
         mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-    return image, mask, picture
+    return image, mask
 
 
 def _flat(picture: Annotated) -> npt.NDArray[np.uint8]:

@@ -59,11 +59,12 @@ class WeightsFile:
     """One authors' file of weights.
 
     `name` is what follows the `@` in a model's name and tells the training data. `url` is the
-    file's own address and `page` one that a person opens in a browser, a shared folder say; at
-    least one of them is there. `file_name` is None where the authors' name for it is not known.
+    file's own address and `page` one that a person opens in a browser, a shared folder say; unless
+    the file is shipped, at least one of them is there. `file_name` is None where the authors' name for it is not known.
     `mebibytes` is the size as published, `size` in bytes and `sha256` (hex) where they are known
     for certain; `unverified_sha256` is what a third party says, which is compared and never
-    enforced. `trained_on` names the data in words.
+    enforced. `trained_on` names the data in words. `shipped` files lie beside this program's own
+    code and need no fetching.
     """
 
     name: str
@@ -78,6 +79,7 @@ class WeightsFile:
     sha256: str | None = None
     unverified_sha256: str | None = None
     package: PackagedFile | None = None
+    shipped: bool = False
     published: tuple[Published, ...] = ()
 
     @property

@@ -29,7 +29,7 @@ def task(recipe: Recipe, inputs: Inputs) -> MaskloopTask:
     source = open_sources(inputs.data, longest=LONGEST - 2)
     network = started(recipe.seed, inputs.weights).to(inputs.device)
     pictures = (source.load(index) for index in range(len(source)))
-    resident = ResidentPictures.of(pictures, LONGEST, inputs.device)
+    resident = ResidentPictures.of(pictures, len(source), LONGEST, inputs.device)
     return MaskloopTask(network, resident, settings, recipe.seed, source.fingerprint())
 
 
