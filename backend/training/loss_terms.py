@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from backend.training.affinity import discriminative_affinity, weight_supervision
 from backend.training.interactive_data import FocusBatch, InteractiveBatch
 from backend.training.losses import (
     binary_cross_entropy,
@@ -48,6 +49,16 @@ def _trimap(outputs: Any, batch: InteractiveBatch) -> Tensor:
     return binary_cross_entropy(outputs.refined.trimap, _focus(batch).trimaps).mean()
 
 
+def _affinity(outputs: Any, batch: InteractiveBatch) -> Tensor:
+    return discriminative_affinity(
+        outputs.instances.float(), outputs.attention, outputs.weights, outputs.positives
+    )
+
+
+def _weights(outputs: Any, batch: InteractiveBatch) -> Tensor:
+    return weight_supervision(outputs.weights, batch.labels, outputs.positives)
+
+
 def _focus(batch: InteractiveBatch) -> FocusBatch:
     if batch.focus is None:
         raise ValueError("this loss is about close views, and the samples have none")
@@ -61,6 +72,9 @@ TERMS: Mapping[str, Term] = {
     "aux-cross-entropy": _aux_cross_entropy,
     "refined-focal": _refined_focal,
     "trimap": _trimap,
+    "affinity": _affinity,
+    "weight-supervision": _weights,
 }
 """`focal`: normalised focal loss (RITM). `cross-entropy`, `overlap` (soft IoU): of the logits too.
-`aux-cross-entropy`: of the auxiliary head. `refined-focal`, `trimap`: FocalClick's refiner."""
+`aux-cross-entropy`: of the auxiliary head. `refined-focal`, `trimap`: FocalClick's refiner.
+`affinity`, `weight-supervision`: ClickAttention's attention and weights."""

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from backend.training.recipe import Recipe
-from backend.training.recipes import fbrs, focalclick, maskloop, ritm, simpleclick
+from backend.training.recipes import (
+    clickattention,
+    fbrs,
+    focalclick,
+    maskloop,
+    ritm,
+    simpleclick,
+)
 
 
 def table(recipes: Iterable[Recipe]) -> Mapping[str, Recipe]:
@@ -25,6 +32,7 @@ RECIPES: Mapping[str, Recipe] = table(
         ritm.RECIPES,
         fbrs.RECIPES,
         focalclick.RECIPES,
+        clickattention.RECIPES,
         simpleclick.RECIPES,
     )
 )

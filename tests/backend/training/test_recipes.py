@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import replace
-from functools import cache
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import models
 from backend.training.chance import seed_all
@@ -17,9 +17,13 @@ from backend.training.click_rounds import Rounds
 from backend.training.interactive import Interactive, InteractiveSettings, InteractiveTask
 from backend.training.interactive_data import InteractiveBatch, Samples, joined
 from backend.training.loss_terms import TERMS
+from backend.training.losses import binary_cross_entropy
 from backend.training.optimisation import left_out
 from backend.training.recipe import Recipe
 from backend.training.recipes import RECIPES, table
+from models.backbones.vit import VitShape
+from models.simpleclick_config import SimpleClickConfig
+from models.simpleclick_network import SimpleClickNetwork
 from models.zoo import ARCHITECTURES
 from tests.backend.training.two_pictures import Pictures, small_samples, two_pictures
 
@@ -28,14 +32,28 @@ CPU = torch.device("cpu")
 SIDES = {"RITM": (64, 96), "SimpleClick": (224, 224)}
 """Of the short trainings' samples; other systems want square ones."""
 
-QUICK = {"ritm-hrnet18s", "fbrs-resnet34", "focalclick-segformerb0-s1"}
+QUICK = {"ritm-hrnet18s", "fbrs-resnet34", "focalclick-segformerb0-s1", "clickattention-b0-s2"}
 """The smallest of each family. SimpleClick's smallest is large: a shallow one stands in."""
-
-STEPS = 8
 
 INTERACTIVE = {
     name: recipe for name, recipe in RECIPES.items() if isinstance(recipe.task, Interactive)
 }
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A recipe, and the network that it is tried out on."""
+
+    recipe: Recipe
+    network: Callable[[], nn.Module]
+    steps: int = 8
+    rate: float = 1e-3
+
+
+def shallow() -> nn.Module:
+    """SimpleClick in small."""
+    shape = VitShape(dim=96, depth=4, heads=3, side=224)
+    return SimpleClickNetwork(SimpleClickConfig(shape, widths=(32, 64, 96, 128), channels=64))
 
 
 def settings_of(recipe: Recipe) -> InteractiveSettings:
@@ -45,11 +63,13 @@ def settings_of(recipe: Recipe) -> InteractiveSettings:
 
 def short(names: Iterable[str]) -> list[object]:
     """One parameter per architecture, all but the smallest ones marked slow."""
-    listed = []
+    stand_in = Trial(INTERACTIVE["simpleclick-vit-b"], shallow, steps=16)
+    listed: list[object] = [pytest.param(stand_in, id="simpleclick-shallow")]
     for name in names:
         if INTERACTIVE[name].architecture == name:
             marks = [] if name in QUICK else [pytest.mark.slow]
-            listed.append(pytest.param(INTERACTIVE[name], id=name, marks=marks))
+            trial = Trial(INTERACTIVE[name], partial(models.create, name))
+            listed.append(pytest.param(trial, id=name, marks=marks))
     return listed
 
 
@@ -69,11 +89,9 @@ def small(recipe: Recipe) -> InteractiveSettings:
     return replace(settings, sampling=changed)
 
 
-def task_of(recipe: Recipe, settings: InteractiveSettings) -> InteractiveTask:
+def task_of(trial: Trial, settings: InteractiveSettings) -> InteractiveTask:
     torch.manual_seed(0)
-    task = InteractiveTask(
-        models.create(recipe.architecture), source(), settings, seed=0, device=CPU
-    )
+    task = InteractiveTask(trial.network(), source(), settings, seed=0, device=CPU)
     task.network.train()
     return task
 
@@ -93,28 +111,38 @@ def total(task: InteractiveTask, batch: InteractiveBatch, seed: int) -> Tensor:
     return torch.stack(list(task.losses(task.network, batch, 0).values())).sum()
 
 
-@pytest.mark.parametrize("recipe", short(INTERACTIVE))
-def test_the_loss_falls_on_two_pictures(recipe: Recipe) -> None:
-    # The rate and the click branch of the published recipes count on pre-trained weights.
-    settings = replace(small(recipe), rounds=Rounds(0, 0))
-    task = task_of(recipe, settings)
+@pytest.mark.parametrize("trial", short(INTERACTIVE))
+def test_the_loss_falls_on_two_pictures(trial: Trial) -> None:
+    # The published rates, and the almost closed click branch, count on pre-trained weights.
+    task = task_of(trial, replace(small(trial.recipe), rounds=Rounds(0, 0)))
     batch = batch_of(task)
-    optimiser = torch.optim.Adam(task.network.parameters(), lr=1e-3)
-    values = []
-    for step in range(STEPS):
+    answers: list[float] = []
+    task.network.register_forward_hook(
+        lambda module, given, outputs: answers.append(cross_entropy(outputs.instances, batch))
+    )
+    optimiser = torch.optim.Adam(task.network.parameters(), lr=trial.rate)
+    losses = []
+    for step in range(trial.steps):
         optimiser.zero_grad()
         loss = total(task, batch, step)
         loss.backward()
         optimiser.step()
-        values.append(float(loss.detach()))
-    assert min(values[-2:]) < 0.8 * values[0], values
+        losses.append(float(loss.detach()))
+    assert min(losses[-2:]) < losses[0], losses
+    # The normalised focal loss turns to what is wrong still and so hardly falls; what the answers
+    # are worth shows in a loss that knows no such thing.
+    assert min(answers[-2:]) < 0.6 * answers[0], answers
 
 
-@pytest.mark.parametrize("recipe", short(INTERACTIVE))
-def test_a_step_in_bfloat16_is_finite_and_repeats(recipe: Recipe) -> None:
-    settings = small(recipe)
+def cross_entropy(logits: Tensor, batch: InteractiveBatch) -> float:
+    return float(binary_cross_entropy(logits.detach(), batch.labels).mean())
+
+
+@pytest.mark.parametrize("trial", short(INTERACTIVE))
+def test_a_step_in_bfloat16_is_finite_and_repeats(trial: Trial) -> None:
+    settings = small(trial.recipe)
     most = min(settings.rounds.most, 1)
-    task = task_of(recipe, replace(settings, rounds=replace(settings.rounds, most=most)))
+    task = task_of(trial, replace(settings, rounds=replace(settings.rounds, most=most)))
     batch = batch_of(task)
     state = {name: value.clone() for name, value in task.network.state_dict().items()}
     gradients = []
@@ -138,9 +166,9 @@ def test_a_step_in_bfloat16_is_finite_and_repeats(recipe: Recipe) -> None:
         assert torch.equal(gradient, gradients[1][name]), name
 
 
-@pytest.mark.parametrize("recipe", short(INTERACTIVE))
-def test_every_parameter_has_its_rate(recipe: Recipe) -> None:
-    task = task_of(recipe, settings_of(recipe))
+@pytest.mark.parametrize("trial", short(INTERACTIVE))
+def test_every_parameter_has_its_rate(trial: Trial) -> None:
+    task = task_of(trial, settings_of(trial.recipe))
     groups = task.groups()
     assert left_out(task.network, groups) == []
     names = [name for name, _ in task.network.named_parameters()]
