@@ -6,6 +6,8 @@ Transformers", ICCV 2023, section 3. Tensor names are the authors'.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,8 @@ CLICK_CHANNELS = 3
 class SimpleClickNetwork(nn.Module):
     """Picture, clicks and previous mask to logits. Sides are multiples of 224 pixels."""
 
+    normalised_before_zoom: ClassVar[bool] = False
+    """As in `models.ritm_network`, whose predictor asks."""
     mean: Tensor
     std: Tensor
 
@@ -44,21 +48,30 @@ class SimpleClickNetwork(nn.Module):
         `previous` [B, 1, H, W] the previous probabilities, None where there are none yet. Raises
         ValueError where a side is no multiple of 224.
         """
-        logits = self.classify(self.features(*self.fuse(image, points, previous)))
+        return self.answer(self.normalised(image), points, previous)
+
+    def answer(self, image: Tensor, points: Tensor, previous: Tensor | None = None) -> Logits:
+        """As `forward`, of a normalised picture."""
+        tokens = self.click_tokens(points, (image.shape[2], image.shape[3]), previous)
+        logits = self.classify(self.features(image, tokens))
         return Logits(resized(logits, image.shape[-2:]), None)
 
-    def fuse(
-        self, image: Tensor, points: Tensor, previous: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """What the transformer takes: its picture [B, 3, H, W], and tokens [B, N, D] to add."""
+    def normalised(self, image: Tensor) -> Tensor:
+        """[B, 3, H, W] in [0, 1] -> the same with the mean and deviation of ImageNet taken out."""
+        return (image - self.mean) / self.std
+
+    def click_tokens(
+        self, points: Tensor, size: tuple[int, int], previous: Tensor | None = None
+    ) -> Tensor:
+        """Clicks and the previous map as tokens [B, N, D] for a picture of `size`."""
+        maps = self.dist_maps(points, size)
         if previous is None:
-            previous = image.new_zeros((image.shape[0], 1, *image.shape[2:]))
-        maps = self.dist_maps(points, (image.shape[2], image.shape[3]))
-        tokens = self.patch_embed_coords(torch.cat([previous, maps], dim=1))
-        return (image - self.mean) / self.std, tokens
+            previous = maps.new_zeros((maps.shape[0], 1, *size))
+        tokens: Tensor = self.patch_embed_coords(torch.cat([previous, maps], dim=1))
+        return tokens
 
     def features(self, image: Tensor, tokens: Tensor) -> Tensor:
-        """What `classify` takes: [B, D, H/patch, W/patch]."""
+        """What `classify` takes, [B, D, H/patch, W/patch], of a normalised picture."""
         features: Tensor = self.backbone(image, tokens)
         return features
 
