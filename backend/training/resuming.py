@@ -59,7 +59,9 @@ def find(
         )
     if content is None:
         return Start(None, given)
-    changes = summary.differences(before["recipe"], summary.described(recipe))
+    differing = summary.differences(before["recipe"], summary.described(recipe))
+    free = [sentence for name, sentence in differing.items() if name in summary.FREE]
+    changes = [sentence for name, sentence in differing.items() if name not in summary.FREE]
     began = before["start_weights"]
     if given is not None and (began is None or began["sha256"] != given["sha256"]):
         changes.append(f"the training began with {_name(began)}, not with {_name(given)}")
@@ -71,7 +73,7 @@ def find(
         )
     if not summary.same_data(before["data"], data):
         changes.append("the data are not those of the checkpoint")
-    return Start(content, began, tuple(changes))
+    return Start(content, began, (*changes, *free))
 
 
 def _weights(path: Path) -> dict[str, Any]:

@@ -73,14 +73,16 @@ def described(recipe: Recipe) -> dict[str, Any]:
     return told
 
 
-def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What of a recipe (`described`) is no longer as it was, where that changes the training."""
-    ignored = FREE | {"summary"}
-    return [
-        f"{name} was {before.get(name)!r} and is {after.get(name)!r}"
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, str]:
+    """What of a recipe (`described`) is no longer as it was: sentences by field.
+
+    The fields in FREE may differ; the others change the training.
+    """
+    return {
+        name: f"{name} was {before.get(name)!r} and is {after.get(name)!r}"
         for name in sorted(before.keys() | after.keys())
-        if name not in ignored and before.get(name) != after.get(name)
-    ]
+        if name != "summary" and before.get(name) != after.get(name)
+    }
 
 
 def fingerprint(path: Path) -> dict[str, Any]:

@@ -29,11 +29,12 @@ def test_what_changes_the_training_is_named() -> None:
     before = summary.described(PLAIN)
 
     def differences(recipe: Recipe) -> list[str]:
-        return summary.differences(before, summary.described(recipe))
+        return list(summary.differences(before, summary.described(recipe)).values())
 
     assert differences(PLAIN) == []
+    assert differences(replace(PLAIN, summary="other words")) == []
     free = replace(PLAIN, steps=99, schedule=Schedule(), compiled=True, channels_last=True)
-    assert differences(replace(free, summary="other words")) == []
+    assert summary.differences(before, summary.described(free)).keys() == summary.FREE
     assert differences(replace(PLAIN, precision="float16")) == [
         "precision was 'float32' and is 'float16'"
     ]

@@ -142,7 +142,6 @@ RECIPES = {
     "plain": PLAIN,
     "constant": replace(PLAIN, schedule=Schedule()),
     "normed": NORMED,
-    "half": replace(NORMED, precision="bfloat16"),
     "scaled": replace(NORMED, precision="float16"),
 }
 
