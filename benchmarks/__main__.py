@@ -1,8 +1,9 @@
 """Everything that decides how long a click takes, measured in one run on the machine at hand.
 
-    python -m benchmarks
+    python -m benchmarks [PART ...]
 
-The networks alone, queueing alone, and whole requests from CVAT, inline and through RQ.
+Without a name: the networks alone (`segmenters`), queueing alone, and whole requests from CVAT,
+inline and through RQ. `zoo` takes every model there is, which is a matter of many minutes.
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ import subprocess
 import sys
 
 PARTS = ("segmenters", "queueing", "cvat")
+KNOWN = (*PARTS, "zoo", "codecs", "ritm", "mobilesam")
 
 
 def main() -> None:
     """Run the parts one after the other, each in a process of its own."""
-    for part in PARTS:
+    wanted = sys.argv[1:] or PARTS
+    unknown = [part for part in wanted if part not in KNOWN]
+    if unknown:
+        sys.exit(f"there is no benchmark {unknown[0]!r}; there are {', '.join(KNOWN)}")
+    for part in wanted:
         print(f"\n{part}", flush=True)
         ran = subprocess.run([sys.executable, "-m", f"benchmarks.{part}"], check=False)
         if ran.returncode:

@@ -51,8 +51,8 @@ def main() -> None:
     device = choose_device(arguments.device or settings.device)
     calls: dict[tuple[str, str, str], Callable[[], object]] = {}
     for name in arguments.models:
-        segmenter, origin = _segmenter(name, settings, device)
-        for step, call in _steps(segmenter, origin).items():
+        segmenter, origin = made(name, settings, device)
+        for step, call in steps(segmenter, origin).items():
             calls[name, origin, step] = call
     table = Table("model", "weights", "step", "median", "p95", "x " + arguments.models[0])
     table.columns[0].no_wrap = True
@@ -78,7 +78,7 @@ def _in_turn(
     return {key: of(taken) for key, taken in times.items()}
 
 
-def _steps(segmenter: Segmenter, origin: str) -> dict[str, Callable[[], object]]:
+def steps(segmenter: Segmenter, origin: str) -> dict[str, Callable[[], object]]:
     """What an annotator waits for, by name."""
     image = _picture()
     prepared = segmenter.prepare(image)
@@ -93,7 +93,7 @@ def _steps(segmenter: Segmenter, origin: str) -> dict[str, Callable[[], object]]
     }
 
 
-def _segmenter(name: str, settings: Settings, device: str) -> tuple[Segmenter, str]:
+def made(name: str, settings: Settings, device: str) -> tuple[Segmenter, str]:
     """The segmenter as it is served, and whether its weights are real."""
     architecture, _ = zoo.parse(name)
     options = served_options(architecture.system, settings)
@@ -101,8 +101,8 @@ def _segmenter(name: str, settings: Settings, device: str) -> tuple[Segmenter, s
         path, origin = weights.installed(settings, name).path, "installed"
     except WeightsMissing:
         path, origin = None, "random"
-    made = models.segmenter(architecture.name, weights=path, device=device, **options)
-    return made, origin
+    segmenter = models.segmenter(architecture.name, weights=path, device=device, **options)
+    return segmenter, origin
 
 
 def _picture() -> npt.NDArray[np.uint8]:

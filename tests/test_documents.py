@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -77,6 +79,39 @@ def test_the_readmes_clicks_are_on_and_beside_the_orange() -> None:
         assert mask[int(y), int(x)]
 
 
-def test_ci_runs_the_readmes_tests() -> None:
+def ci(tmp_path: Path, make: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`.ci/run` with a `make` that is this shell script."""
+    program = tmp_path / "make"
+    program.write_text(f'#!/bin/sh\necho "make $*"\n{make}\n')
+    program.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    return subprocess.run(
+        [ROOT / ".ci" / "run"],
+        env={"PATH": path, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_ci_runs_the_readmes_tests_and_then_those_that_take_minutes(tmp_path: Path) -> None:
     assert "\n    make test\n" in README
-    assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "exec make test"
+    ran = ci(tmp_path, "exit 0")
+    assert (ran.returncode, ran.stdout) == (0, "make test\nmake test-full ARGS=-m slow -x\n")
+
+
+@pytest.mark.parametrize("failing", ["test", "test-full"])
+def test_ci_fails_with_either(tmp_path: Path, failing: str) -> None:
+    assert ci(tmp_path, f'test "$1" != {failing}').returncode != 0
+
+
+def test_ci_leaves_out_what_there_is_no_time_for(tmp_path: Path) -> None:
+    ran = ci(tmp_path, "exit 0", CI_SECONDS="300")
+    assert ran.returncode == 0
+    assert "No time is left" in ran.stdout
+    assert "test-full ARGS" not in ran.stdout
+
+
+def test_a_full_run_takes_the_quick_and_the_slow_tests() -> None:
+    rules = (ROOT / "Makefile").read_text()
+    assert re.search(r"^test-full:.*\n\t.*pytest -m \"slow or not slow\" \$\(ARGS\)", rules, re.M)

@@ -71,7 +71,7 @@ def _cell(values: dict[tuple[str, str], float], dataset: str) -> str:
     pair = [values.get((dataset, f"noc@{quality}")) for quality in (85, 90)]
     if pair == [None, None]:
         return ""
-    return "/".join("–" if value is None else f"{value:.2f}" for value in pair)
+    return "/".join("-" if value is None else f"{value:.2f}" for value in pair)
 
 
 def _command(model: str, mode: str) -> str:
