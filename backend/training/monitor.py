@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 from torch.utils.tensorboard import SummaryWriter
 
 from backend.training import curves
@@ -66,6 +67,18 @@ class Reading:
         }
 
 
+class _Bar(Progress):
+    """The bar with the newest numbers in a line of their own: together they are too wide."""
+
+    numbers = ""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """The bar, then the numbers."""
+        yield from super().get_renderables()
+        if self.numbers:
+            yield Text(self.numbers)
+
+
 class Monitor:
     """Shows a training of `steps` steps that is at step `start`, and keeps its numbers in `out`.
 
@@ -81,13 +94,12 @@ class Monitor:
         self._console = console or Console(stderr=True)
         self._writer: SummaryWriter | None = None
         self._start = start
-        self._bar = Progress(
+        self._bar = _Bar(
             TextColumn("step"),
             MofNCompleteColumn(),
-            BarColumn(bar_width=20),
+            BarColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.description}"),
             console=self._console,
             disable=not shown or not self._console.is_terminal,
         )
@@ -126,7 +138,7 @@ class Monitor:
         row = reading.row()
         curves.append(self._out, row)
         self.scalars(reading.step, {key: row[key] for key in row if key != "step"})
-        self._bar.update(self._line, description=reading.text())
+        self._bar.numbers = reading.text()
         if self._bar.disable:
             self.say(f"step {reading.step}: {reading.text()}")
 
