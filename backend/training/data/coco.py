@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from backend.errors import InvalidImage, InvalidRequest
 from backend.training.data.annotation_files import (
@@ -55,16 +57,32 @@ class Picture:
 
 
 class Packed:
-    """A list of JSON values in one piece of memory, which processes that fork go on sharing."""
+    """A list of JSON values in one file, which all processes map into their memory.
 
-    def __init__(self, values: Sequence[Any]) -> None:
-        texts = [json.dumps(value, separators=(",", ":")).encode() for value in values]
-        self._ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
-        self._buffer = np.frombuffer(b"".join(texts), np.uint8)
+    The file is a temporary one of the process that made the list, and goes with it; copies in
+    worker processes open it again. So a million outlines are in memory once, not once a worker.
+    """
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self._file = tempfile.NamedTemporaryFile(prefix="maskloop-annotations-")  # noqa: SIM115
+        lengths = [
+            self._file.write(json.dumps(value, separators=(",", ":")).encode()) for value in values
+        ]
+        self._file.flush()
+        self._ends = np.cumsum(lengths, dtype=np.int64)
+        self._name = self._file.name
+        self._bytes = np.memmap(self._name, np.uint8, "r")
+
+    def __getstate__(self) -> tuple[str, npt.NDArray[np.int64]]:
+        return self._name, self._ends
+
+    def __setstate__(self, state: tuple[str, npt.NDArray[np.int64]]) -> None:
+        self._name, self._ends = state
+        self._bytes = np.memmap(self._name, np.uint8, "r")
 
     def __getitem__(self, index: int) -> Any:
         start = self._ends[index - 1] if index else 0
-        return json.loads(self._buffer[start : self._ends[index]].tobytes())
+        return json.loads(self._bytes[start : self._ends[index]].tobytes())
 
 
 class AnnotatedFiles(Source):
@@ -113,7 +131,7 @@ class AnnotatedFiles(Source):
         return Record(self._pictures[index].key, self.name, Kind.INSTANCES, self._objects[index])
 
     def load(self, index: int) -> Annotated:
-        """See `Source.load`. Raises `InvalidRequest` for an outline that cannot be drawn."""
+        """See `Source.load`. Raises `InvalidImage` for an outline that cannot be drawn, too."""
         picture = self._pictures[index]
         image = decode_rgb(read_bytes(picture.path), str(picture.path), self.longest)
         instances = self._instances(picture, self._outlines[index])

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pycocotools import mask as pycocotools_mask
 
 from backend.codecs import coco as run_lengths
-from backend.errors import InvalidRequest
+from backend.errors import InvalidImage, InvalidRequest
 from backend.training.data.source import BACKGROUND, IGNORE, Layer, Mask, ObjectRef
 
 Rle = dict[str, Any]
@@ -39,11 +39,14 @@ class Instance:
 def drawn(segmentation: Any, size: tuple[int, int], name: str) -> Rle | None:
     """COCO's `segmentation` (polygons, or run lengths) as compressed run lengths.
 
-    `size` is (height, width). None where nothing of it has three corners. Raises `InvalidRequest`,
+    `size` is (height, width). None where nothing of it has three corners. Raises `InvalidImage`,
     naming the annotation `name`, for anything else.
     """
     if isinstance(segmentation, dict):
-        return dict(run_lengths.encode(run_lengths.decode(segmentation, size, field=name)))
+        try:
+            return dict(run_lengths.encode(run_lengths.decode(segmentation, size, field=name)))
+        except InvalidRequest as error:
+            raise InvalidImage(error.message) from error
     polygons = _polygons(segmentation, size, name)
     if not polygons:
         return None
@@ -57,9 +60,9 @@ def _polygons(segmentation: Any, size: tuple[int, int], name: str) -> list[list[
         polygons = [np.asarray(polygon, np.float64) for polygon in segmentation]
         flat = all(polygon.ndim == 1 and len(polygon) % 2 == 0 for polygon in polygons)
     except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidRequest(f"{name}: segmentation is no list of polygons ({error})") from error
+        raise InvalidImage(f"{name}: segmentation is no list of polygons ({error})") from error
     if not flat or not all(np.isfinite(polygon).all() for polygon in polygons):
-        raise InvalidRequest(
+        raise InvalidImage(
             f"{name}: segmentation needs polygons of x, y, x, y, ... in finite numbers, or run "
             "lengths"
         )
