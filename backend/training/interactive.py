@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import models
+from backend.errors import InvalidRequest
 from backend.training.adaptive_iou import AdaptiveIoU
 from backend.training.click_rounds import Rounds, simulated
 from backend.training.data.opening import open_sources
@@ -35,6 +36,9 @@ from backend.training.start_weights import Backbone, gluon_xavier, start_from
 from backend.training.task import Losses, ParameterGroup, Pictures, Share, Task
 from backend.training.validation import Validation, measured
 from models.focalclick_network import Focus
+
+POOLED = ("ocr_distri_head.", "aspp.")
+"""Parts of networks that normalise one vector a picture: a batch of one has no deviation."""
 
 EXAMPLES = 4
 """Samples in a picture for TensorBoard."""
@@ -98,9 +102,22 @@ class InteractiveTask(Task[InteractiveBatch]):
         return next((rate for prefix, rate in rates if name.startswith(prefix)), 1.0)
 
     def batches(self, start: int, share: Share, device: torch.device) -> Iterator[InteractiveBatch]:
-        """See `Task.batches`."""
+        """See `Task.batches`. Raises InvalidRequest for a batch too small to be normalised."""
+        if share.size == 1 and self._normalises_pooled():
+            raise InvalidRequest(
+                "this network's batch norms need two samples a process and part: give a larger"
+                " --batch, or a smaller --accumulate",
+                field="batch",
+            )
         samples = Samples(self._source, self.settings.sampling, self._seed)
         yield from batches(samples, start, share, self._workers)
+
+    def _normalises_pooled(self) -> bool:
+        """Whether a batch norm sees one value a picture and channel, in this process alone."""
+        return any(
+            isinstance(module, nn.BatchNorm2d) and any(part in f"{name}." for part in POOLED)
+            for name, module in self.network.named_modules()
+        )
 
     def losses(self, network: nn.Module, batch: InteractiveBatch, step: int) -> Losses:
         """See `Task.losses`."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import models
-from backend.errors import TrainingFailed
+from backend.errors import InvalidRequest, TrainingFailed
 from backend.training.chance import seed_all
 from backend.training.click_rounds import Rounds, next_points, simulated
 from backend.training.interactive import InteractiveSettings, InteractiveTask, scaled
@@ -232,8 +232,18 @@ def test_batches_are_functions_of_their_number(task: InteractiveTask, source: Pi
     assert (first[0].images.shape, first[0].images.dtype) == ((2, 3, HEIGHT, WIDTH), torch.uint8)
     assert (first[0].labels.shape, first[0].labels.dtype) == ((2, 1, HEIGHT, WIDTH), torch.int8)
     assert (first[0].points.shape, first[0].points.dtype) == ((2, 48, 3), torch.float32)
-    shares = [next(task.batches(1, Share(rank, 2, 1), CPU)) for rank in range(2)]
-    assert same(joined(shares), first[1])
+    shares = [next(task.batches(1, Share(rank, 2, 2), CPU)) for rank in range(2)]
+    whole = next(task.batches(1, Share(size=4), CPU))
+    assert same(joined(shares), whole)
+
+
+def test_a_batch_of_one_is_refused_where_it_cannot_be_normalised(
+    task: InteractiveTask, source: Pictures
+) -> None:
+    with pytest.raises(InvalidRequest, match="two samples"):
+        next(task.batches(0, Share(size=1), CPU))
+    plain = InteractiveTask(nn.Conv2d(3, 1, 1), source, settings(), seed=3, device=CPU)
+    assert len(next(plain.batches(0, Share(size=1), CPU)).images) == 1
 
 
 def test_worker_processes_make_the_same_batches(source: Pictures) -> None:

@@ -67,8 +67,10 @@ def short(names: Iterable[str]) -> list[object]:
     listed: list[object] = [pytest.param(stand_in, id="simpleclick-shallow")]
     for name in names:
         if INTERACTIVE[name].architecture == name:
-            marks = [] if name in QUICK else [pytest.mark.slow]
-            trial = Trial(INTERACTIVE[name], partial(models.create, name))
+            quick = name in QUICK
+            network = partial(models.create, name)
+            trial = Trial(INTERACTIVE[name], network, steps=8 if quick else 14)
+            marks = [] if quick else [pytest.mark.slow]
             listed.append(pytest.param(trial, id=name, marks=marks))
     return listed
 
