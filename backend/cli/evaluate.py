@@ -37,6 +37,9 @@ def evaluate(
     box: Annotated[
         bool, typer.Option("--box", help="Give the object's true box before the first click.")
     ] = False,
+    start: Annotated[
+        str | None, typer.Option(help="Correct masks that the set has: sp or stm of DAVIS-585.")
+    ] = None,
     random_clicks: Annotated[
         bool, typer.Option("--random-clicks", help="Click less tidily than the standard annotator.")
     ] = False,
@@ -73,7 +76,7 @@ def evaluate(
     if device is not None:
         settings = settings.model_copy(update={"device": device})
     model = model or settings.model
-    protocol = Protocol(clicks, until, box, random_clicks, seed)
+    protocol = Protocol(clicks, until, box, random_clicks, seed, start)
     if compare:
         published.check(protocol)
     datasets = _open(dataset_dirs, limit, split)

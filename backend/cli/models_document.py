@@ -7,6 +7,7 @@ from itertools import groupby
 
 from models import zoo
 from models.zoo import Architecture, Published, WeightsFile
+from models.zoo.entries import CORRECTING
 
 SETS = {
     "grabcut": "GrabCut",
@@ -76,4 +77,5 @@ def _cell(values: dict[tuple[str, str], float], dataset: str) -> str:
 
 def _command(model: str, mode: str) -> str:
     setting = f"MASKLOOP_BRS_MODE={mode} " if mode.endswith("BRS") else ""
-    return f"`{setting}python -m backend evaluate SETS --model {model} --faithful --compare`"
+    start = " --start sp" if mode == CORRECTING else ""
+    return f"`{setting}python -m backend evaluate SETS --model {model}{start} --faithful --compare`"

@@ -7,8 +7,8 @@ a layout), so a set is named by its folder alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,8 @@ class Sample:
 
     `key` names it within its set; samples with equal `picture` show the same picture, so work done
     on it can be kept. `read_image` gives uint8 HxWx3 RGB, upright; `read_labels` int8 HxW of
-    OBJECT, BACKGROUND and IGNORE. Both raise `InvalidImage` for a file that cannot be read.
+    OBJECT, BACKGROUND and IGNORE. `starts` are faulty masks that the set brings along, bool HxW by
+    name, from which an annotator may begin. All raise `InvalidImage` for an unreadable file.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Sample:
     read_image: Callable[[], Image]
     read_labels: Callable[[], Labels]
     split: str | None = None
+    starts: Mapping[str, Callable[[], npt.NDArray[np.bool_]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

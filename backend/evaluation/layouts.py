@@ -46,8 +46,8 @@ class Layout:
     read: Callable[[Path], list[Sample]]
 
     def fits(self, root: Path) -> bool:
-        """Whether the folder holds every entry of the layout."""
-        return all((root / entry).exists() for entry in self.entries)
+        """Whether the folder holds every entry of the layout; an entry may be a pattern."""
+        return all(next(root.glob(entry), None) is not None for entry in self.entries)
 
 
 def open_dataset(root: Path) -> DataSet:
@@ -119,6 +119,36 @@ def _trimap(path: Path) -> Labels:
 def _any_colour(path: Path) -> Labels:
     """DAVIS' and COCO_MVal's masks: everything that is not black is the object."""
     return _labels(np.any(read_bgr(path) > 0, axis=2))
+
+
+def _read_davis585(root: Path) -> list[Sample]:
+    """DAVIS-585 (Chen et al., FocalClick, 2022): objects of video frames, with masks to correct.
+
+    Beside a frame `NNNNN.jpg` lies a mask `objectK_NNNNN.png` for each object, and beside that
+    faulty masks `init_sp_...` (from superpixels) and `init_stm_...` (from a propagation).
+    """
+    samples = []
+    for mask in sorted(root.glob("*/object*_*.png")):
+        image = mask.with_name(f"{mask.stem.rpartition('_')[2]}.jpg")
+        if not image.is_file():
+            raise InvalidRequest(f"{root}: {mask.parent.name} has no picture {image.name}")
+        starts = {
+            name: partial(_start, path)
+            for name in ("sp", "stm")
+            if (path := mask.with_name(f"init_{name}_{mask.name}")).is_file()
+        }
+        key = f"{mask.parent.name}/{mask.stem}"
+        read = partial(read_rgb, image), partial(_bright, mask)
+        samples.append(Sample(key, str(image), *read, starts=starts))
+    return samples
+
+
+def _start(path: Path) -> Bool:
+    return np.asarray(read_bgr(path)[..., 0] > 128)
+
+
+def _bright(path: Path) -> Labels:
+    return _labels(_start(path))
 
 
 def _read_sbd(root: Path) -> list[Sample]:
@@ -236,6 +266,7 @@ LAYOUTS: tuple[Layout, ...] = (
         ("img", "gt"),
         lambda root: _one_object(root, "img", "gt", _any_colour),
     ),
+    Layout("DAVIS-585", ("*/object*_*.png",), _read_davis585),
     Layout("SBD", ("img", "inst"), _read_sbd),
     Layout("PascalVOC", ("JPEGImages", "SegmentationObject"), _read_voc),
 )

@@ -14,6 +14,7 @@ from backend.evaluation.run import Protocol
 from backend.evaluation.summary import Summary
 from models import zoo
 from models.zoo import Published
+from models.zoo.entries import CORRECTING
 
 SETS: Mapping[str, tuple[str, int]] = {
     "grabcut": (r"grabcut", 50),
@@ -64,7 +65,7 @@ def compare(summaries: Mapping[str, Summary]) -> list[Comparison]:
     found = []
     for name, summary in summaries.items():
         dataset = published_set(name)
-        for number in numbers(summary.version, summary.settings):
+        for number in numbers(summary.version, summary.settings, summary.protocol.start):
             if number.dataset == dataset:
                 quality = int(number.metric.partition("@")[2])
                 ours, whole = summary.noc[quality], SETS[dataset][1]
@@ -79,15 +80,16 @@ def published_set(name: str) -> str | None:
     return next((known for known, (form, _) in SETS.items() if re.fullmatch(form, stem)), None)
 
 
-def numbers(version: str, settings: str) -> tuple[Published, ...]:
+def numbers(version: str, settings: str, start: str | None = None) -> tuple[Published, ...]:
     """What was published of a model version, run with these settings of its segmenter.
 
-    Where refinement has modes, that of the settings counts; starts from given masks never do.
+    Where refinement has modes, that of the settings counts. With a `start` the annotator
+    corrected given masks.
     """
     entry, weights = zoo.parse(version.partition(":")[0])
     file = next((file for file in entry.weights if file.name == weights), None)
     mode = re.search(r"\bbrs_mode=(\S+)", settings)
-    modes = {"", mode[1]} if mode else {""}
+    modes = {CORRECTING} if start else {"", mode[1]} if mode else {""}
     return tuple(number for number in file.published if number.mode in modes) if file else ()
 
 

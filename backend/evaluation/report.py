@@ -31,7 +31,8 @@ def tables(summaries: Mapping[str, Summary]) -> Group:
     most = max(summary.protocol.clicks for summary in summaries.values())
     shown = sorted({click for click in SHOWN_CLICKS if click <= most} | {most})
     with_box = any(summary.box_iou is not None for summary in summaries.values())
-    curve = _grid(*["box"] * with_box, *(f"IoU {click}" for click in shown))
+    before = "box" if any(summary.protocol.box for summary in summaries.values()) else "start"
+    curve = _grid(*[before] * with_box, *(f"IoU {click}" for click in shown))
     for name, summary in summaries.items():
         cells = [str(summary.objects), *(f"{mean:.2f}" for mean in summary.noc.values())]
         cells += [str(count) for count in summary.nof.values()]
@@ -80,7 +81,8 @@ def write_objects(path: Path, evaluation: Evaluation) -> None:
     """One line an object: its key, the IoU of the box if given and after every click made."""
     first = evaluation.records[0].first
     last = evaluation.protocol.clicks
-    heads = ["box"] * (first == 0) + [f"click {click}" for click in range(1, last + 1)]
+    before = "box" if evaluation.protocol.box else "start"
+    heads = [before] * (first == 0) + [f"click {click}" for click in range(1, last + 1)]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["object", *heads])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from backend.errors import InvalidImage, InvalidRequest
 from backend.evaluation.clicker import CentreClicker, Clicker, RandomClicker
@@ -36,7 +37,8 @@ class Protocol:
     `clicks` is the most per object. With `until`, clicking stops once that IoU is reached, which
     saves time where only NoC up to that target is wanted; the mean IoU per click then carries the
     last value on. With `box`, the object's true box comes before the first click. `random_clicks`
-    takes the less tidy annotator, whose draws depend on `seed` and the object's key.
+    takes the less tidy annotator, whose draws depend on `seed` and the object's key. With `start`
+    the annotator corrects the mask of that name that the set brings along.
     """
 
     clicks: int = STANDARD_CLICKS
@@ -44,6 +46,7 @@ class Protocol:
     box: bool = False
     random_clicks: bool = False
     seed: int = 0
+    start: str | None = None
 
     def clicker(self, labels: Labels, key: str) -> Clicker:
         """The annotator of one object."""
@@ -56,10 +59,10 @@ class Protocol:
 class ObjectRecord:
     """What came out of one object.
 
-    `answers` are the IoUs after each prompt: first that of the box alone, where one was given,
-    then one per click. `mask` is the last one. Seconds are the segmenter's own: `prepare_seconds`
-    is None where the picture was prepared for an earlier object; `segment_seconds` has one value
-    per prompt.
+    `answers` are the IoUs after each prompt: first that of the box or the initial mask alone,
+    where one was given, then one per click. `mask` is the last one. Seconds are the segmenter's
+    own: `prepare_seconds` is None where the picture was prepared for an earlier object;
+    `segment_seconds` has one value per prompt.
     """
 
     sample: Sample
@@ -71,8 +74,8 @@ class ObjectRecord:
 
     @property
     def first(self) -> int:
-        """The click number of the first answer: 0 for a box, else 1."""
-        return 0 if self.prompt.box is not None else 1
+        """The click number of the first answer: 0 for a box or an initial mask, else 1."""
+        return 0 if self.prompt.has_base else 1
 
 
 @dataclass(frozen=True)
@@ -180,7 +183,8 @@ def evaluate(
 def evaluate_object(desk: Desk, sample: Sample, labels: Labels, protocol: Protocol) -> ObjectRecord:
     """Click on one object up to the protocol's limit or target, or until nothing is wrong.
 
-    Raises `InvalidImage` where picture and ground truth differ in size.
+    A given mask is corrected once at least. Raises `InvalidImage` where picture and ground truth
+    differ in size, and `InvalidRequest` where the set has no such masks.
     """
     prepared, prepare_seconds = desk.prepare(sample)
     if prepared.size != labels.shape:
@@ -189,9 +193,13 @@ def evaluate_object(desk: Desk, sample: Sample, labels: Labels, protocol: Protoc
         )
     attempt = Attempt(desk, prepared, labels)
     clicker = protocol.clicker(labels, sample.key)
-    if protocol.box:
-        attempt.ask(Prompt(box=bounding_box(labels)))
-    while len(attempt.prompt.clicks) < protocol.clicks and not attempt.reached(protocol.until):
+    if protocol.box or protocol.start:
+        box = bounding_box(labels) if protocol.box else None
+        attempt.ask(Prompt(box=box, mask=_start(sample, protocol.start)))
+    least = 1 if protocol.start else 0
+    while len(attempt.prompt.clicks) < protocol.clicks:
+        if len(attempt.prompt.clicks) >= least and attempt.reached(protocol.until):
+            break
         click = clicker.next_click(attempt.mask.full)
         if click is None:
             break
@@ -204,6 +212,17 @@ def evaluate_object(desk: Desk, sample: Sample, labels: Labels, protocol: Protoc
         prepare_seconds,
         tuple(attempt.seconds),
     )
+
+
+def _start(sample: Sample, name: str | None) -> npt.NDArray[np.bool_] | None:
+    if name is None:
+        return None
+    if name not in sample.starts:
+        known = ", ".join(sample.starts) or "none"
+        raise InvalidRequest(
+            f"the set has no masks called {name!r} to start from; there are {known}", field="start"
+        )
+    return sample.starts[name]()
 
 
 def bounding_box(labels: Labels) -> Box:

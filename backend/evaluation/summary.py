@@ -72,6 +72,7 @@ class Summary:
             "seconds_per_picture": self.timing.per_picture,
             "clicks": self.protocol.clicks,
             "until": self.protocol.until,
+            "start": self.protocol.start,
             "clicker": "random" if self.protocol.random_clicks else "centre",
             "version": self.version,
             "settings": self.settings,
@@ -82,8 +83,11 @@ def summarise(evaluation: Evaluation) -> Summary:
     """The numbers of a set with at least one record."""
     records, most = evaluation.records, evaluation.protocol.clicks
     first = records[0].first
+    # An initial mask is corrected by one click at least, however good it is.
+    skipped = 1 if evaluation.protocol.start else 0
+    counted, begin = [record.answers[skipped:] for record in records], first + skipped
     noc = {
-        target: [clicks_to_reach(r.answers, target / 100, most, first) for r in records]
+        target: [clicks_to_reach(answers, target / 100, most, begin) for answers in counted]
         for target in NOC_TARGETS
     }
     curve = mean_iou_per_click([record.answers for record in records], most + 1 - first)

@@ -18,6 +18,9 @@ PROMPTS = ("clicks", "box", "scribbles", "mask")
 """The kinds of prompt that there are. Networks that know only clicks get the others placed as
 clicks and as a previous mask."""
 
+CORRECTING = "from an initial mask"
+"""The `mode` of published numbers where the annotator corrects a mask that the set brings along."""
+
 
 class UnknownModel(ValueError):
     """A model name that the zoo does not have; the message names those that come near."""
@@ -60,7 +63,8 @@ class WeightsFile:
 
     `name` is what follows the `@` in a model's name and tells the training data. `url` is the
     file's own address and `page` one that a person opens in a browser, a shared folder say; unless
-    the file is shipped, at least one of them is there. `file_name` is None where the authors' name for it is not known.
+    the file is shipped, at least one of them is there. `file_name` is None where the authors' name
+    for it is not known.
     `mebibytes` is the size as published, `size` in bytes and `sha256` (hex) where they are known
     for certain; `unverified_sha256` is what a third party says, which is compared and never
     enforced. `trained_on` names the data in words. `shipped` files lie beside this program's own

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from models.zoo.entries import PROMPTS, Architecture, WeightsFile, clicks_per_object
+from models.zoo.entries import (
+    CORRECTING,
+    PROMPTS,
+    Architecture,
+    WeightsFile,
+    clicks_per_object,
+)
 
 _HOME = "https://github.com/alibaba/ClickSEG"
 _FOLDER = "https://drive.google.com/drive/folders/1XzUlpPqbzAyMt009HVpEeW31ln1FeXfX"
@@ -15,7 +21,7 @@ _COLUMNS = tuple(
     for dataset in ("grabcut", "berkeley", "voc", "coco_mval", "sbd", "davis", "davis585")
     for quality in (85, 90)
 )
-_CORRECTING = ("davis585 85", "davis585 90")
+_CORRECTED = ("davis585 85", "davis585 90")
 
 
 def _weights(
@@ -33,7 +39,7 @@ def _weights(
         licence_code="Apache-2.0 (LICENSE; the README says MIT)",
         licence_weights=f"none of their own; trained on {_DATA[name]}",
         published=clicks_per_object(_COLUMNS, noc)
-        + clicks_per_object(_CORRECTING, correcting, "from an initial mask"),
+        + clicks_per_object(_CORRECTED, correcting, CORRECTING),
     )
 
 

@@ -56,6 +56,20 @@ def write_trimaps(root: Path, pictures: Pictures, images: str, masks: str) -> Pa
     return root
 
 
+def write_davis585(root: Path, pictures: Pictures, starts: bool = True) -> Path:
+    """DAVIS-585: a folder a sequence with frames, masks of objects, and faulty masks of those."""
+    for name, (image, ids) in pictures.items():
+        folder = root / name
+        folder.mkdir(parents=True)
+        PIL.Image.fromarray(image).save(folder / "00007.jpg", quality=95)
+        for id_ in np.unique(ids[ids > 0]):
+            mask = np.where(ids == id_, 255, 0)
+            _save(folder / f"object{id_}_00007.png", mask)
+            if starts:
+                _save(folder / f"init_sp_object{id_}_00007.png", np.roll(mask, 3, axis=1))
+    return root
+
+
 def write_colour_masks(root: Path, pictures: Pictures) -> Path:
     """DAVIS and COCO_MVal: the ids of an object are colours."""
     for name, (image, ids) in pictures.items():

@@ -26,7 +26,7 @@ class RegionGrower(Segmenter):
     """Grows a region of like colour from each click, onto the mask of the state.
 
     A positive click adds its region, a negative one takes it away. A box starts with everything in
-    it that looks unlike the picture's corner.
+    it that looks unlike the picture's corner; an initial mask is taken as it is.
     """
 
     version = "region-grower@none:000000000000"
@@ -56,6 +56,8 @@ class RegionGrower(Segmenter):
             clicks = clicks[-1:]
         elif prompt.box is not None:
             mask |= _unlike_corner(prepared.image, prompt)
+        elif prompt.mask is not None:
+            mask |= prompt.mask
         for click in clicks:
             region = _region(prepared.image, click.pixel)
             mask = mask | region if click.positive else mask & ~region

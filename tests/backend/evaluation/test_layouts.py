@@ -103,6 +103,31 @@ def test_colour_masks_are_one_object(
     np.testing.assert_array_equal(labels["first"], where(ids, 1, 2, ignore=False))
 
 
+def test_davis585_has_a_sample_for_every_object_and_masks_to_correct(
+    tmp_path: Path, pictures: folders.Pictures, ids: np.ndarray
+) -> None:
+    dataset = open_dataset(folders.write_davis585(tmp_path / "DAVIS-585", pictures))
+    assert dataset.layout == "DAVIS-585"
+    assert [sample.key for sample in dataset.samples] == [
+        f"{name}/object{id_}_00007" for name in ("first", "second.v2") for id_ in (1, 2)
+    ]
+    first = dataset.samples[0]
+    assert first.picture == dataset.samples[1].picture
+    assert first.read_image().shape == (20, 30, 3)
+    np.testing.assert_array_equal(first.read_labels(), ids == 1)
+    assert list(first.starts) == ["sp"]
+    np.testing.assert_array_equal(first.starts["sp"](), np.roll(ids == 1, 3, axis=1))
+    bare = open_dataset(folders.write_davis585(tmp_path / "bare", pictures, starts=False))
+    assert not bare.samples[0].starts
+
+
+def test_davis585_without_a_picture_is_refused(tmp_path: Path, pictures: folders.Pictures) -> None:
+    root = folders.write_davis585(tmp_path / "DAVIS-585", pictures)
+    (root / "first" / "00007.jpg").unlink()
+    with pytest.raises(InvalidRequest, match=r"first has no picture 00007\.jpg"):
+        open_dataset(root)
+
+
 def test_sbd_has_a_sample_for_every_instance_of_the_list(
     tmp_path: Path, pictures: folders.Pictures, ids: np.ndarray
 ) -> None:

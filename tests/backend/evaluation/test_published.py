@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -61,10 +62,13 @@ def test_refinement_is_compared_with_its_own_mode() -> None:
     assert values == {"f-BRS-B": [2.17, 4.22], "RGB-BRS": [2.17, 4.27], "f-BRS-C": []}
 
 
-def test_starts_from_given_masks_are_not_compared() -> None:
+def test_starts_from_given_masks_are_compared_with_their_own_kind() -> None:
     version = "focalclick-segformerb0-s2@coco-lvis:0123456789ab"
     rows = compare({"davis585": summary(version)})
     assert [row.published.value for row in rows] == [5.01, 7.22]
+    corrected = replace(summary(version), protocol=Protocol(start="sp"))
+    rows = compare({"davis585": corrected, "davis": corrected})
+    assert [row.published.value for row in rows] == [2.21, 3.08]
 
 
 def test_weights_of_ones_own_have_no_published_numbers() -> None:

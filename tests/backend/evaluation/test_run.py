@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from backend.errors import InvalidImage, InvalidRequest
 from backend.evaluation.datasets import DataSet, Labels, Sample
 from backend.evaluation.metrics import iou
 from backend.evaluation.run import Protocol, bounding_box, evaluate
+from backend.evaluation.summary import summarise
 from backend.masks import Mask
 from models.prompts import Prompt
 from models.segmenter import Image, replay
@@ -81,6 +84,40 @@ def test_good_box_needs_no_click() -> None:
     (record,) = evaluate(RegionGrower(), dataset(picture()), protocol).records
     assert record.prompt.clicks == ()
     assert len(record.answers) == 1
+
+
+def with_start(mask: npt.NDArray[np.bool_]) -> DataSet:
+    (sample,) = dataset(picture()).samples
+    return DataSet("set", "packed", Path(), (replace(sample, starts={"sp": lambda: mask}),))
+
+
+def test_a_given_mask_is_corrected() -> None:
+    labels = picture()[1]
+    faulty = (labels > 0) & (np.arange(64) < 32)
+    result = evaluate(RegionGrower(), with_start(faulty), Protocol(clicks=4, start="sp"))
+    (record,) = result.records
+    assert record.prompt.mask is not None
+    assert record.answers[0] == iou(labels, faulty)
+    assert len(record.answers) == 5
+    assert record.answers[1] > 0.95
+    summary = summarise(result)
+    assert summary.box_iou == record.answers[0]
+    assert summary.noc[90] == 1
+    assert len(summary.miou) == 4
+
+
+def test_a_good_mask_is_clicked_once_all_the_same() -> None:
+    protocol = Protocol(clicks=4, start="sp", until=0.5)
+    result = evaluate(RegionGrower(), with_start(picture()[1] > 0), protocol)
+    assert len(result.records[0].prompt.clicks) == 1
+    assert summarise(result).noc[90] == 1
+
+
+def test_a_set_without_such_masks_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="no masks called 'stm' to start from; there are sp"):
+        evaluate(RegionGrower(), with_start(picture()[1] > 0), Protocol(start="stm"))
+    with pytest.raises(InvalidRequest, match="there are none"):
+        evaluate(RegionGrower(), dataset(picture()), Protocol(start="sp"))
 
 
 def test_bounding_box_is_tight_half_open_and_without_ignored_pixels() -> None:
