@@ -67,6 +67,10 @@ def train(
     log_steps: Annotated[int, typer.Option(min=1, help="Steps between numbers.")] = 20,
     picture_steps: Annotated[int, typer.Option(min=1, help="Steps between pictures.")] = 500,
     measure_steps: Annotated[int, typer.Option(min=1, help="Steps between measurements.")] = 2000,
+    validate: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="SET", help="Evaluation set to click on at each measurement."),
+    ] = None,
     half: Annotated[
         bool, typer.Option("--half", help="Write the weights in float16 as well.")
     ] = False,
@@ -132,6 +136,7 @@ def train(
             log_steps=log_steps,
             picture_steps=picture_steps,
             measure_steps=measure_steps,
+            validation=tuple(validate or ()),
             half=half,
             name=name,
             accept_changes=accept_changes,

@@ -175,6 +175,10 @@ class Interactive:
         if inputs.weights is not None:
             backbone = self.settings.backbone
             start = start_from(network, recipe.architecture, inputs.weights, backbone)
+        validation = None
+        if inputs.validation:
+            validation = Validation(inputs.validation, device=str(inputs.device))
+            validation.check()
         return InteractiveTask(
             network,
             open_sources(inputs.data),
@@ -184,6 +188,7 @@ class Interactive:
             workers=inputs.workers,
             architecture=recipe.architecture,
             start=start,
+            validation=validation,
         )
 
 

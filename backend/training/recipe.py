@@ -57,13 +57,15 @@ class Inputs:
 
     `data` are the paths that the user gave, in that order. `weights` is the file to start from;
     None leaves it to the task (fresh weights, or pre-trained ones that it fetches). The network
-    goes to `device`. `workers` processes load data; 0 loads in the training process.
+    goes to `device`. `workers` processes load data; 0 loads in the training process. `validation`
+    are the folders of evaluation sets to measure on now and then.
     """
 
     data: tuple[Path, ...]
     weights: Path | None
     device: torch.device
     workers: int
+    validation: tuple[Path, ...] = ()
 
 
 TaskFactory = Callable[["Recipe", Inputs], "AnyTask"]

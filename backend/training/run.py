@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import resource
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import torch
 
+from backend.engine.device import is_out_of_memory
 from backend.errors import TrainingFailed
 from backend.evaluation import machine
 from backend.training import assembly, checkpoint, export, resuming, summary
@@ -56,7 +59,7 @@ class Run:
         start = resuming.find(out, recipe, fingerprints, weights, accept_changes=changeable)
         assembly.tune(device)
         self.task = assembly.make_task(
-            recipe, Inputs(data, weights, device, settings.workers), world
+            recipe, Inputs(data, weights, device, settings.workers, settings.validation), world
         )
         self._trained = assembly.make_trained(recipe, self.task, device)
         self.done = start.step
@@ -102,10 +105,19 @@ class Run:
         return sentences
 
     def step(self, parts: Sequence[Any]) -> None:
-        """Make one step with the parts of its batch."""
+        """Make one step with the parts of its batch. Raises TrainingFailed where memory ends."""
         factor = rate_factor(self.recipe.schedule, self.done, self.recipe.steps)
         set_rate(self._trained.optimiser, self.recipe.optimiser.rate * factor)
-        self._stepper.step(self.done, parts)
+        try:
+            self._stepper.step(self.done, parts)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingFailed(
+                f"the memory of {self.device} ended in step {self.done}; take the batch in more"
+                f" parts (--accumulate, now {self.settings.accumulate}), or a smaller one"
+                f" (--batch, now {self.recipe.batch}). {self._kept()}"
+            ) from None
         if self._trained.average is not None:
             self._trained.average.update(self.task.network, self.done)
         self.done += 1
@@ -222,6 +234,8 @@ class Run:
         seconds, self._began = now - self._began, now
         self._history.seconds += seconds
         self._history.device_hours += seconds * self.world.count / 3600
+        peak = peak_mebibytes(self.device)
+        self._history.peak_mebibytes = max(self._history.peak_mebibytes, peak)
 
     def _summarise(self, status: str, weights: Sequence[Path]) -> None:
         summary.write(
@@ -238,6 +252,14 @@ class Run:
         if not kept:
             return "There is no checkpoint before."
         return f"The newest checkpoint is {kept[0]}."
+
+
+def peak_mebibytes(device: torch.device) -> int:
+    """The most memory held so far: of the GPU by tensors, else of the machine by this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) >> 20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak >> 20 if sys.platform == "darwin" else peak >> 10
 
 
 def _skipped(progress: Progress, step: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,9 @@ class RunSettings:
     stops the run, with a checkpoint, after so long. A checkpoint is written every `save_minutes`,
     and the newest `keep` stay; `checkpoint_half` writes them at half their size, no longer exact.
     Numbers are shown every `log_steps`, pictures every `picture_steps`, and the task measures
-    every `measure_steps`. `half` exports a second file of weights in float16. `name` is what
-    follows the `@` in the exported weights' name, the output folder's name by default.
+    every `measure_steps`, on the evaluation sets in the folders `validation` if it can. `half`
+    exports a second file of weights in float16. `name` is what follows the `@` in the exported
+    weights' name, the output folder's name by default.
     `accept_changes` goes on from a checkpoint that other settings have led to.
     """
 
@@ -29,6 +31,7 @@ class RunSettings:
     log_steps: int = 20
     picture_steps: int = 500
     measure_steps: int = 2000
+    validation: tuple[Path, ...] = ()
     half: bool = False
     name: str | None = None
     accept_changes: bool = False

@@ -33,6 +33,11 @@ class Validation:
     clicks: int = 20
     device: str = "cpu"
 
+    def check(self) -> None:
+        """Raise as `open_dataset` does for a path that holds no evaluation set."""
+        for root in self.sets:
+            open_dataset(root)
+
 
 def measured(architecture: str, network: nn.Module, validation: Validation) -> Mapping[str, float]:
     """NoC at each target, and the mean IoU after one and three clicks, by set.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 import models
+from backend.errors import InvalidRequest
 from backend.training.export import WEIGHTS
 from backend.training.interactive import Interactive
 from backend.training.loop import train
@@ -85,6 +87,24 @@ def test_a_training_that_went_on_makes_the_same_weights(
     image = two_pictures().load(0).image
     answer = segmenter.segment(segmenter.prepare(image), Prompt(clicks=(Click(40, 40),)))
     assert answer.mask.shape == image.shape[:2]
+
+
+def test_clicks_are_counted_on_the_validation_sets(folder: Path, tmp_path: Path) -> None:
+    evaluated = tmp_path / "evaluated"
+    for part in ("images", "masks"):
+        (evaluated / part).mkdir(parents=True)
+    picture = two_pictures().load(0)
+    cv2.imwrite(str(evaluated / "images" / "a.png"), picture.image)
+    cv2.imwrite(str(evaluated / "masks" / "a.png"), picture.mask(0).astype(np.uint8) * 255)
+    chosen = replace(QUICK, measure_steps=1, validation=(evaluated,))
+    out, name = tmp_path / "out", "focalclick-segformerb0-s1"
+    train(recipe(name, 1), [folder], out, chosen)
+    train(recipe(name, 2), [folder], out, chosen)
+    measured = json.loads((out / "run.json").read_text())["measured"]
+    assert [row["step"] for row in measured] == [1, 2]
+    assert all(1 <= row["evaluated/noc@90"] <= 20 for row in measured)
+    with pytest.raises(InvalidRequest, match="evaluation set"):
+        train(recipe(name, 3), [folder], out, replace(chosen, validation=(tmp_path / "none",)))
 
 
 def test_a_training_begins_with_the_weights_that_are_given(folder: Path, tmp_path: Path) -> None:
