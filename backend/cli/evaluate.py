@@ -48,6 +48,10 @@ def evaluate(
         float | None,
         typer.Option(min=0.0, max=1.0, help="Leave an object at this IoU; means carry it on."),
     ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="An option of the system's segmenter; repeatable."),
+    ] = None,
     split: Annotated[
         str | None, typer.Option(help="Only the objects of this split of a set's manifest.")
     ] = None,
@@ -77,13 +81,14 @@ def evaluate(
         settings = settings.model_copy(update={"device": device})
     model = model or settings.model
     protocol = Protocol(clicks, until, box, random_clicks, seed, start)
+    options = loading.parsed_options(option or ())
     if compare:
         published.check(protocol)
     datasets = _open(dataset_dirs, limit, split)
     evaluations: dict[str, Evaluation] = {}
     with _bar() as bar:
         for name, dataset in datasets.items():
-            segmenter = loading.load(settings, model, dataset, faithful=faithful)
+            segmenter = loading.load(settings, model, dataset, faithful=faithful, options=options)
             task = bar.add_task(name, total=len(dataset.samples))
             evaluations[name] = run(
                 segmenter,

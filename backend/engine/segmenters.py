@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import models
@@ -50,20 +51,24 @@ class ZooSegmenters:
         """See `SegmenterSource`. Raises InvalidSettings for a device that is not there."""
         from backend.weights import installed
 
+        system = zoo.architecture(installed(self._settings, model).architecture).system
+        return self.load_with(model, served_options(system, self._settings))
+
+    def load_with(self, model: str, options: Mapping[str, Any]) -> Segmenter:
+        """The same with other options than the served ones.
+
+        Raises TypeError and ValueError as the system's options do.
+        """
+        from backend.weights import installed
+
         found = installed(self._settings, model)
-        architecture, _ = zoo.parse(model)
         device = choose_device(self._settings.device)
         if self._settings.torch_threads is not None:
             import torch
 
             torch.set_num_threads(self._settings.torch_threads)
         log.info("loading %s on %s", found.version, device)
-        return models.segmenter(
-            architecture.name,
-            weights=found.path,
-            device=device,
-            **served_options(architecture.system, self._settings),
-        )
+        return models.segmenter(found.architecture, weights=found.path, device=device, **options)
 
 
 MIRRORING = ("RITM", "f-BRS", "SimpleClick")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-import models
 from backend import weights
-from backend.engine.segmenters import ZooSegmenters, choose_device
+from backend.engine.segmenters import ZooSegmenters, choose_device, served_options
 from backend.errors import InvalidRequest
 from backend.evaluation.datasets import DataSet
 from backend.settings import Settings
@@ -35,27 +35,48 @@ ON_DAVIS: Mapping[str, Mapping[str, int]] = {
 """What is larger on DAVIS."""
 
 
-def load(settings: Settings, model: str, dataset: DataSet, *, faithful: bool) -> Segmenter:
+def load(
+    settings: Settings,
+    model: str,
+    dataset: DataSet,
+    *,
+    faithful: bool,
+    options: Mapping[str, Any] | None = None,
+) -> Segmenter:
     """The segmenter of `model` for `dataset`, with its weights from the data directory.
 
-    Raises `UnknownModelName`, `WeightsMissing` with what to type, and `InvalidSettings` for a
-    device that is not there.
+    `options` win over the served or faithful ones. Raises `UnknownModelName`, `WeightsMissing`
+    with what to type, `InvalidSettings` for a device that is not there, and `InvalidRequest` for
+    an option that the system does not have.
     """
-    if not faithful:
-        return ZooSegmenters(settings).load(model)
-    found = weights.installed(settings, model)
-    architecture = zoo.architecture(found.architecture)
-    if settings.torch_threads is not None:
-        import torch
+    system = zoo.architecture(weights.installed(settings, model).architecture).system
+    chosen = served_options(system, settings)
+    if faithful:
+        chosen = faithful_options(system, dataset)
+        if settings.brs_mode is not None and "brs_mode" in chosen:
+            mode = settings.brs_mode
+            chosen |= {"brs_mode": mode, "net_clicks_limit": CLICKS_LIMIT[mode]}
+    source = ZooSegmenters(settings)
+    if not options:
+        return source.load_with(model, chosen)
+    try:
+        return source.load_with(model, {**chosen, **options})
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"--option: {error}", field="option") from None
 
-        torch.set_num_threads(settings.torch_threads)
-    options = faithful_options(architecture.system, dataset)
-    if settings.brs_mode is not None and "brs_mode" in options:
-        mode = settings.brs_mode
-        options |= {"brs_mode": mode, "net_clicks_limit": CLICKS_LIMIT[mode]}
-    return models.segmenter(
-        architecture.name, weights=found.path, device=device(settings), **options
-    )
+
+def parsed_options(texts: Iterable[str]) -> dict[str, Any]:
+    """Options written as NAME=VALUE; a value is JSON, or else text. Raises InvalidRequest."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (equals and name.isidentifier()):
+            raise InvalidRequest(f"--option wants NAME=VALUE and not {text!r}", field="option")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def device(settings: Settings) -> str:

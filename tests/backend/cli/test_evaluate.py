@@ -122,6 +122,29 @@ def test_faithful_options_of_every_system_can_be_set() -> None:
         assert models.segmenter(name, **options).settings != models.segmenter(name).settings
 
 
+def test_options_win_over_the_others(data_dir: Path, sets: list[str], tmp_path: Path) -> None:
+    options = ["--model", NAME, "--clicks", "1", "--limit", "1", "--faithful"]
+    chosen = ["--option", "zoom_target=96", "--option", "brs_mode=NoBRS", "--option", "flip=false"]
+    result = run(data_dir, sets[0], *options, *chosen, "--json", str(tmp_path / "result.json"))
+    assert result.exit_code == 0, result.output
+    entry = json.loads((tmp_path / "result.json").read_text())["toys"]
+    assert "zoom_target=96 " in entry["settings"]
+    assert "flip=False" in entry["settings"]
+    assert "threshold=0.49" in entry["settings"]
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("zoom_target", "NAME=VALUE"), ("zoom=3", "zoom"), ("threshold=7", "within 0..1")],
+)
+def test_wrong_options_are_sentences(
+    data_dir: Path, sets: list[str], option: str, said: str
+) -> None:
+    result = run(data_dir, sets[0], "--model", NAME, "--option", option)
+    assert isinstance(result.exception, InvalidRequest)
+    assert said in str(result.exception)
+
+
 def test_larger_inputs_on_davis() -> None:
     davis, other = DataSet("DAVIS", "plain", Path(), ()), DataSet("SBD", "sbd", Path(), ())
     assert faithful_options("SimpleClick", davis)["input_side"] == (672, 672)
