@@ -40,13 +40,15 @@ def world_of(environment: Mapping[str, str]) -> World:
 
 
 def own_device(device: str, world: World) -> torch.device:
-    """The device of this process: with several on CUDA, the GPU of its local number.
+    """The device of this process, by number on CUDA: with several, the GPU of its local number.
 
     Raises InvalidSettings where there are more processes on the machine than GPUs.
     """
-    kind = device.partition(":")[0]
-    if world.count == 1 or kind != "cuda":
-        return torch.device(device)
+    chosen = torch.device(device)
+    if chosen.type != "cuda":
+        return chosen
+    if world.count == 1:
+        return torch.device("cuda", chosen.index or 0)
     if world.local >= torch.cuda.device_count():
         raise InvalidSettings(
             f"process {world.local} of this machine finds {torch.cuda.device_count()} GPUs:"

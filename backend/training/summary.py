@@ -29,12 +29,14 @@ class History:
     """What happened so far, over all runs of a training; plain values, kept in checkpoints.
 
     `begun` is a UTC time. `seconds` are those of one process, `device_hours` those of all.
+    `peak_mebibytes` is the most memory that one process held, the device's on CUDA.
     `skipped` counts steps that changed nothing. `resumed` and `measured` are rows with a `step`.
     """
 
     begun: str = ""
     seconds: float = 0.0
     device_hours: float = 0.0
+    peak_mebibytes: int = 0
     skipped: int = 0
     resumed: list[dict[str, Any]] = field(default_factory=list)
     measured: list[dict[str, Any]] = field(default_factory=list)
@@ -175,7 +177,13 @@ def _files(path: Path) -> Iterator[tuple[str, int]]:
     if path.is_file():
         yield path.name, path.stat().st_size
         return
-    for folder, _, names in os.walk(path, followlinks=True):
+    seen = set()
+    for folder, below, names in os.walk(path, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link that leads back
+            below.clear()
+            continue
+        seen.add(real)
         for name in names:
             file = Path(folder) / name
             if file.is_file():

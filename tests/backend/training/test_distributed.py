@@ -99,6 +99,7 @@ def test_torchrun_tells_each_process_who_it_is() -> None:
 def test_each_process_has_a_gpu_of_its_own() -> None:
     assert own_device("cpu", World(1, 2, 1)) == CPU
     assert own_device("cuda:3", World()) == torch.device("cuda:3")
+    assert own_device("cuda", World()) == torch.device("cuda:0")
     with pytest.raises(InvalidSettings, match="no more processes"):
         own_device("cuda", World(99, 100, 99))
 

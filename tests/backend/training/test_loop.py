@@ -170,6 +170,7 @@ def test_what_a_run_leaves_behind(tmp_path: Path) -> None:
     assert document["measured"][-1]["step"] == 12
     assert 0 <= document["measured"][-1]["iou"] <= 1
     assert document["device_hours"] > 0
+    assert 10 < document["peak_mebibytes"] < 100_000
     assert document["machine"]["torch"] == torch.__version__
     assert document["data"][0]["files"] == 1
     assert [entry["file"] for entry in document["weights"]] == [WEIGHTS, HALF]
@@ -320,6 +321,19 @@ def test_a_network_that_holds_no_numbers_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match=r"norm\.running_var\): nothing is saved"):
         trained(replace(NORMED, task=Broken), tmp_path)
     assert checkpoint.found(tmp_path) == []
+
+
+def test_memory_that_ends_is_told_with_what_helps(tmp_path: Path) -> None:
+    class Greedy(ToyTask):
+        def losses(self, network: nn.Module, batch: ToyBatch, step: int) -> Any:
+            if step == 5:
+                torch.empty(1 << 60)
+            return super().losses(network, batch, step)
+
+    with pytest.raises(TrainingFailed, match=r"memory of cpu ended in step 5.*--accumulate, now 2"):
+        trained(replace(PLAIN, task=Greedy), tmp_path, accumulate=2, save_minutes=0.0)
+    # What was there is still there, and goes on.
+    assert trained(PLAIN, tmp_path, accumulate=4).finished
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:

@@ -54,6 +54,8 @@ def test_a_fingerprint_tells_data_apart_wherever_they_lie(tmp_path: Path) -> Non
     (tmp_path / "there" / "b.png").write_bytes(b"45")
     assert not summary.same_data([here], [summary.fingerprint(tmp_path / "there")])
     assert not summary.same_data([here], [here, here])
+    (tmp_path / "here" / "images" / "back").symlink_to(tmp_path / "here")
+    assert summary.fingerprint(tmp_path / "here") == here
     single = summary.fingerprint(tmp_path / "here" / "b.png")
     assert (single["files"], single["bytes"]) == (1, 1)
 

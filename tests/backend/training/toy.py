@@ -113,8 +113,9 @@ class ToyTask(Task[ToyBatch]):
 
     def measure(self, network: nn.Module) -> Mapping[str, float]:
         images, masks = zip(*(sample(self.seed + 1, number) for number in range(16)), strict=True)
-        found = network(torch.stack(images)) > 0
-        truth = torch.stack(masks) > 0
+        device = next(network.parameters()).device
+        found = network(torch.stack(images).to(device)) > 0
+        truth = torch.stack(masks).to(device) > 0
         return {"iou": ((found & truth).sum() / (found | truth).sum()).item()}
 
     def describe(self) -> Mapping[str, Any]:
