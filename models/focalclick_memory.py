@@ -5,15 +5,16 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.resampling import gathered, resized, spread
+from models.resampling import moved, resized, spread
 from models.state import State
-from models.zoom import Roi, Size, common, mask_roi, scaled_size, whole
+from models.zoom import Roi, Size, common, limited_size, mask_roi, whole
 
 Mask = npt.NDArray[np.bool_]
 
@@ -54,20 +55,6 @@ class Layer:
     def rendered(self) -> Tensor:
         """Probabilities float32 of the region's size."""
         values = resized(self.values[None, None].float(), self.region.size)[0, 0]
-        return values.sigmoid() if self.logits else values
-
-    def at(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Probabilities float32 at rows and columns of the picture, float64, inside the region."""
-        places = []
-        for at, first, side, length in zip(
-            (rows, columns),
-            (self.region.top, self.region.left),
-            self.region.size,
-            self.values.shape,
-            strict=True,
-        ):
-            places.append((at - first) * ((length - 1) / max(side - 1, 1)))
-        values = gathered(self.values, *places)
         return values.sigmoid() if self.logits else values
 
 
@@ -123,31 +110,30 @@ class Memory:
         }
         return State(version, picture, arrays, values)
 
-    @property
+    @cached_property
     def region(self) -> Roi | None:
         """Where the answer may be more than zero."""
         return union([layer.region for layer in self.layers])
 
-    def rendered(self, region: Roi) -> Tensor:
-        """Probabilities float32 over a region of the picture."""
-        if len(self.layers) == 1 and self.layers[0].region == region:
+    @cached_property
+    def values(self) -> Tensor:
+        """The last answer: probabilities float32 over `region`, [0, 0] without one."""
+        if self.region is None:
+            return torch.zeros(0, 0)
+        if len(self.layers) == 1:
             return self.layers[0].rendered()
-        values = torch.zeros(region.size)
+        values = torch.zeros(self.region.size)
         for layer in self.layers:
-            shared = common(layer.region, region)
-            part(values, shared, region).copy_(part(layer.rendered(), shared, layer.region))
+            part(values, layer.region, self.region).copy_(layer.rendered())
         return values
 
     def seen(self, source: Roi, size: Size) -> Tensor:
         """The last answer, float32 `size`, as it looks in the crop of `source`."""
-        rows = spread(source.top, source.bottom, size[0])
-        columns = spread(source.left, source.right, size[1])
-        values = torch.zeros(size)
-        for layer in self.layers:
-            down = _between(rows, layer.region.top, layer.region.bottom)
-            across = _between(columns, layer.region.left, layer.region.right)
-            values[down, across] = layer.at(rows[down], columns[across])
-        return values
+        if self.region is None:
+            return torch.zeros(size)
+        rows = spread(source.top, source.bottom, size[0]) - self.region.top
+        columns = spread(source.left, source.right, size[1]) - self.region.left
+        return moved(self.values, rows, columns)
 
     def with_layer(self, layer: Layer) -> Memory:
         """With one more piece upon the others; too many are put together into one."""
@@ -157,9 +143,7 @@ class Memory:
             return memory
         region = memory.region
         assert region is not None  # noqa: S101 - there is at least the new piece
-        size = region.size
-        if max(size) > LONGEST_SIDE:
-            size = scaled_size(size, LONGEST_SIDE)
+        size = limited_size(region.size, LONGEST_SIDE)
         return replace(self, layers=(Layer.kept(region, memory.seen(region, size)),))
 
 
@@ -171,7 +155,7 @@ def part(values: Tensor, region: Roi, of: Roi) -> Tensor:
 
 
 def union(regions: Sequence[Roi]) -> Roi | None:
-    """The smallest region that holds all others; None for no region."""
+    """The smallest region that holds all others; None of none."""
     if not regions:
         return None
     tops, bottoms, lefts, rights = zip(*regions, strict=True)
@@ -196,12 +180,6 @@ def unpacked(data: npt.NDArray[np.generic], size: Size) -> Mask:
     for _ in range(raw[0]):
         mask = mask.repeat(2, axis=0).repeat(2, axis=1)
     return mask[: size[0], : size[1]]
-
-
-def _between(at: Tensor, first: int, last: int) -> slice:
-    """Which of rising positions lie within [first, last]."""
-    start = int((at < first).sum())
-    return slice(start, len(at) - int((at > last).sum()))
 
 
 def _roi(values: Sequence[int] | None) -> Roi | None:

@@ -124,6 +124,8 @@ class FocalClickSegmenter(Segmenter):
         """The question made ready for the network, or its answer where no network is needed."""
         prepared, prompt = query.prepared, query.prompt
         assert isinstance(prepared, FocalClickPrepared)  # noqa: S101 - the contract of prepare()
+        if prompt.mask is not None and not prompt.mask.any():
+            prompt = replace(prompt, mask=None)
         scene = scene_of(prompt, prepared.size, mask_begins=self.options.begin_zoomed)
         memory = self._memory(query)
         if not scene.positive and (prompt.mask is None or memory.bounds is None):
@@ -184,7 +186,7 @@ class FocalClickSegmenter(Segmenter):
         _set(now, view.region, values > least)
         known = task.memory.region
         if known is not None:
-            _set(before, known, task.memory.rendered(known) > options.zoom_threshold)
+            _set(before, known, task.memory.values > options.zoom_threshold)
         row, column, _ = task.scene.clicks[-1]
         focus = focus_region(now, before, (row, column), view.region, options.focus_ratio)
         return _Draft(coarse, values, focus or view.region)
@@ -203,16 +205,14 @@ class FocalClickSegmenter(Segmenter):
     def _answer(self, task: _Task, draft: _Draft, detail: Tensor) -> Result:
         """Coarse probabilities and refined logits, [S, S] each, as an answer over the picture."""
         memory, options = task.memory, self.options
-        fine = Layer.kept(draft.focus, detail, logits=True)
-        if len(task.scene.clicks) > options.whole_answers and memory.layers:
+        fine, region = Layer.kept(draft.focus, detail, logits=True), task.view.region
+        if len(task.scene.clicks) > options.whole_answers and memory.region is not None:
             remembered = memory.with_layer(fine)
-            region = union([draft.focus, *(layer.region for layer in memory.layers)])
-            assert region is not None  # noqa: S101 - there is at least the focus crop
-            values = memory.rendered(region).clone()
+            region = union([memory.region, draft.focus]) or region
+            values = torch.zeros(region.size)
+            part(values, memory.region, region).copy_(memory.values)
         else:
-            region = task.view.region
-            base = Layer.kept(region, draft.coarse)
-            remembered = Memory((base,)).with_layer(fine)
+            remembered = Memory((Layer.kept(region, draft.coarse),)).with_layer(fine)
             values = draft.values.clone()
         part(values, draft.focus, region).copy_(Layer(draft.focus, detail, logits=True).rendered())
         result = self._result(task, values, region)

@@ -49,9 +49,13 @@ def moved(field: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
     Up to one pixel beyond its edge the map fades out.
     """
-    padded = F.pad(field.float(), (1, 1, 1, 1))
     height, width = field.shape
-    return gathered(padded, rows.clamp(-1, height) + 1, columns.clamp(-1, width) + 1)
+    down, across = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    values = gathered(field, down, across)
+    fading = (
+        (1 - (at - near).abs()).clamp_(min=0) for at, near in ((rows, down), (columns, across))
+    )
+    return values * next(fading).float()[:, None] * next(fading).float()
 
 
 def _neighbours(at: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models import checkpoints
 from models.focalclick import (
@@ -41,6 +40,7 @@ from models.recognition import recognised
 from models.resampling import resized
 from models.zoom import Roi, Size, mask_roi, whole
 from tests.goldens.cases import Case, Document, cases, golden_folder, parametrize
+from tests.models.focalclick_networks import focus_crops, in_picture
 
 RUNS = ("c_predictor.npz", "d_initmask.npz", "e_long.npz")
 
@@ -233,31 +233,6 @@ def options_of(document: Document) -> FocalClickOptions:
     )
 
 
-@contextmanager
-def refined_regions() -> Iterator[list[npt.NDArray[np.float64]]]:
-    """Every (left, top, right, bottom) that a refiner is given."""
-    seen: list[npt.NDArray[np.float64]] = []
-
-    def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if type(module).__name__ == "Refiner":
-            seen.append(inputs[4][0].double().numpy().copy())
-
-    handle = nn.modules.module.register_module_forward_pre_hook(hook)
-    try:
-        yield seen
-    finally:
-        handle.remove()
-
-
-def in_picture(region: npt.NDArray[np.float64], target: Roi, side: int) -> list[int]:
-    """A region of the coarse network's input in pixels of the picture: (y1, y2, x1, x2)."""
-    left, top, right, bottom = region / side
-    height, width = target.size
-    rows = [target.top + height * edge for edge in (top, bottom)]
-    columns = [target.left + width * edge for edge in (left, right)]
-    return [round(float(edge)) for edge in (*rows, *columns)]
-
-
 def test_click_sequence(case: Case, run: str) -> None:
     arrays, first = case.arrays(run), case.arrays("c_predictor.npz")
     image = arrays.get("image", first["image"])
@@ -270,7 +245,7 @@ def test_click_sequence(case: Case, run: str) -> None:
     tolerance = Tolerance.of(case.document)
     state = None
     for count in range(1, len(clicks) + 1):
-        with refined_regions() as seen:
+        with focus_crops() as seen:
             result = segmenter.segment(prepared, Prompt(clicks[:count], mask=given), state)
         state = result.state
         assert state is not None
@@ -279,16 +254,20 @@ def test_click_sequence(case: Case, run: str) -> None:
         index = kept.index(count - 1)
         memory = Memory.recalled(state)
         target = memory.roi or whole(prepared.size)
-        edges = [target.top, target.bottom + 1, target.left, target.right + 1]
-        assert edges == arrays["global_roi"][index].tolist()
+        assert half_open(target) == arrays["global_roi"][index].tolist()
         focus = in_picture(seen[0], target, options.infer_size)
-        assert focus == arrays["focus_roi"][index].tolist()
-        probability = memory.rendered(whole(prepared.size)).numpy()
+        assert half_open(focus) == arrays["focus_roi"][index].tolist()
+        probability = memory.values.numpy()
         assert_recorded(probability, arrays, index, tolerance)
         if given is not None:
             assert_few_differ(result.mask, arrays["merged"][index], tolerance)
         else:
             assert np.array_equal(result.probability, probability)
+
+
+def half_open(roi: Roi) -> list[int]:
+    """(y1, y2, x1, x2) as it is recorded."""
+    return [roi.top, roi.bottom + 1, roi.left, roi.right + 1]
 
 
 def assert_recorded(
