@@ -138,11 +138,11 @@ class Flip:
         """See `Augmentation`."""
         if rng.random() >= self.p:
             return image, layers
-        choice = int(rng.integers(3)) if self.direction == "any" else 0
-        rows = slice(None, None, -1 if self.direction == "vertical" or choice in (1, 2) else 1)
-        columns = slice(None, None, -1 if self.direction == "horizontal" or choice in (0, 2) else 1)
-        if self.direction == "any" and choice == 1:
-            columns = slice(None)
+        direction: str = self.direction
+        if direction == "any":
+            direction = ("horizontal", "vertical", "both")[rng.integers(3)]
+        rows = slice(None, None, 1 if direction == "horizontal" else -1)
+        columns = slice(None, None, 1 if direction == "vertical" else -1)
         return image[rows, columns], tuple(layer[rows, columns] for layer in layers)
 
 

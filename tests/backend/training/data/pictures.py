@@ -35,7 +35,7 @@ def scene(height: int = 120, width: int = 160, objects: int = 4, seed: int = 0) 
     layer = np.zeros((height, width), np.int32)
     cell = width // objects
     for number in range(objects):
-        radius = cell // 2 - 4
+        radius = min(cell, height) // 2 - 4
         row = int(rng.integers(radius + 2, height - radius - 2))
         cv2.circle(layer, (cell * number + cell // 2, row), radius, number + 1, -1)
     return annotated(layer)
