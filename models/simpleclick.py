@@ -1,6 +1,6 @@
 """SimpleClick, click by click: networks by name, and the segmenter that uses them.
 
-Liu, Xu, Jiao, Niethammer, "SimpleClick: Interactive Image Segmentation with Simple Vision
+Liu, Xu, Bertasius, Niethammer, "SimpleClick: Interactive Image Segmentation with Simple Vision
 Transformers", ICCV 2023.
 """
 
