@@ -31,8 +31,9 @@ def share_of(batch: int, accumulate: int, world: World) -> Share:
 
 
 def tune(device: torch.device) -> None:
-    """Let CUDA choose its fastest kernels, and multiply float32 in TF32 (convolutions do so)."""
+    """Make a GPU the current one, with its fastest kernels, and TF32 for products in float32."""
     if device.type == "cuda":
+        torch.cuda.set_device(device)
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
 

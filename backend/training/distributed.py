@@ -64,8 +64,6 @@ def joined(world: World, device: torch.device) -> Iterator[None]:
     if world.count == 1:
         yield
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     processes.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
         device_id=device if device.type == "cuda" else None,

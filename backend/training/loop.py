@@ -9,6 +9,7 @@ kernels are deterministic).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from rich.console import Console
 
 from backend.engine.segmenters import choose_device
 from backend.errors import InvalidRequest
-from backend.training import distributed
+from backend.training import assembly, distributed, lock
 from backend.training.distributed import World
 from backend.training.feed import Feed
 from backend.training.monitor import Monitor
@@ -59,13 +60,13 @@ def train(
     check_paths(data, out, weights)
     with Stop(settings.minutes) as stop:
         device = distributed.own_device(choose_device(settings.device), world)
+        assembly.tune(device)
         with distributed.joined(world, device):
             run = Run(
                 recipe, tuple(data), out, settings, weights=weights, world=world, device=device
             )
-            _make_folder(out)
             monitor = Monitor(out, recipe.steps, run.done, shown=world.first, console=console)
-            with monitor:
+            with _own(out) if world.first else nullcontext(), monitor:
                 return _train(run, monitor, stop)
 
 
@@ -84,13 +85,15 @@ def check_paths(data: Sequence[Path], out: Path, weights: Path | None) -> None:
         )
 
 
-def _make_folder(out: Path) -> None:
+def _own(out: Path) -> AbstractContextManager[None]:
+    """The folder, made if it is not there, and no other training's while inside."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidRequest(
             f"the folder {out} cannot be made: {error.strerror} (--out)", field="out"
         ) from None
+    return lock.held(out)
 
 
 def _train(run: Run, monitor: Monitor, stop: Stop) -> Outcome:

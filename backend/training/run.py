@@ -57,7 +57,6 @@ class Run:
         fingerprints = [summary.fingerprint(path) for path in data]
         changeable = settings.accept_changes
         start = resuming.find(out, recipe, fingerprints, weights, accept_changes=changeable)
-        assembly.tune(device)
         self.task = assembly.make_task(
             recipe, Inputs(data, weights, device, settings.workers, settings.validation), world
         )

@@ -49,7 +49,7 @@ class Stop:
         if self._signal is not None:
             return f"Stopped by {self._signal.name}"
         if self._end is not None and self._clock() >= self._end:
-            return f"Stopped after {self._minutes:g} minutes"
+            return f"The {self._minutes:g} minutes are over: stopped"
         return None
 
     def _asked(self, number: int, frame: FrameType | None) -> None:

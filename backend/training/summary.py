@@ -20,7 +20,7 @@ from models import checkpoints
 
 FILE = "run.json"
 
-FREE = {"steps", "schedule", "channels_last", "compiled"}
+FREE = frozenset({"steps", "schedule", "channels_last", "compiled"})
 """Fields of a recipe with which a training may go on although they differ."""
 
 

@@ -20,7 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from backend.errors import InvalidRequest, InvalidSettings, TrainingFailed
-from backend.training import checkpoint, curves, summary
+from backend.training import checkpoint, curves, lock, summary
 from backend.training.export import HALF, WEIGHTS
 from backend.training.loop import Outcome, train
 from backend.training.recipe import Inputs, Recipe
@@ -145,7 +145,7 @@ def test_a_signal_stops_after_the_step_with_a_checkpoint(
 def test_minutes_stop_and_the_rest_comes_exactly(tmp_path: Path) -> None:
     first = trained(NORMED, tmp_path / "parts", minutes=0.0)
     assert (first.step, first.finished) == (0, False)
-    assert "Stopped after 0 minutes" in first.sentence
+    assert "The 0 minutes are over: stopped after step 0 of 12." in first.sentence
     for steps in (3, 7, 12):  # each run ends at its own last step, and the next goes on
         assert (
             trained(
@@ -277,6 +277,12 @@ def test_other_data_are_told(tmp_path: Path) -> None:
         "the data are not those of the checkpoint",
         "steps was 12 and is 13",
     ]
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
+    with lock.held(tmp_path), pytest.raises(InvalidRequest, match="another training is writing"):
+        trained(PLAIN, tmp_path)
+    assert trained(PLAIN, tmp_path).finished
 
 
 def test_a_changed_network_is_refused(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_minutes_count_from_the_beginning() -> None:
     now = 189.9
     assert stop.reason() is None
     now = 190.0
-    assert stop.reason() == "Stopped after 1.5 minutes"
+    assert stop.reason() == "The 1.5 minutes are over: stopped"
 
 
 def test_another_thread_leaves_signals_alone() -> None:
