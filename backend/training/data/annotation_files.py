@@ -17,6 +17,8 @@ from typing import Any
 from backend.errors import InvalidRequest
 from backend.training.data.decoding import MAX_PIXELS
 
+ANNOTATION_FOLDERS = ("annotations", "annotation", "labels")
+
 
 class Flavour(StrEnum):
     """Which annotation file it is."""
@@ -74,8 +76,8 @@ def read_annotations(path: Path) -> AnnotationFile:
 def find_pictures(file: AnnotationFile) -> dict[int, Path]:
     """The files of the pictures that are there, by picture id, in the file's order.
 
-    They are looked for beside the annotation file and its folder, as far as its entries say, and
-    in the folders there. Raises `InvalidRequest` where none is found.
+    They are looked for beside the annotation file, beside its folder where that is one for
+    annotations, and in the folders there. Raises `InvalidRequest` where none is found.
     """
     roots = _roots(file.path)
     known: dict[Path, frozenset[str]] = {}
@@ -88,7 +90,7 @@ def find_pictures(file: AnnotationFile) -> dict[int, Path]:
         first = next(iter(file.pictures.values()), None)
         raise InvalidRequest(
             f"{file.path} lists {len(file.pictures)} pictures, but none of them lies beside it"
-            + (f" (such as {first.names[0]} in {roots[1]})" if first else "")
+            + (f" (such as {first.names[0]})" if first else "")
         )
     return found
 
@@ -147,7 +149,9 @@ def _by_picture(
 
 def _roots(path: Path) -> list[Path]:
     """Folders in which pictures may lie, the likeliest first."""
-    above = [path.parent, path.parent.parent]
+    above = [path.parent]
+    if path.parent.name.lower() in ANNOTATION_FOLDERS:
+        above.append(path.parent.parent)
     below = [
         folder
         for root in above

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from backend.errors import ImageTooLarge, InvalidImage
+from backend.errors import InvalidImage
 from backend.training.data.source import IGNORE, Image, Layer
 
 MAX_PIXELS = 100_000_000
@@ -43,7 +43,7 @@ def decode_rgb(data: bytes, name: str, longest: int | None = None) -> Image:
     """uint8 HxWx3 RGB, turned upright as its EXIF entry says.
 
     With `longest` the long side has at most that many pixels. `name` is what errors call it.
-    Raises `InvalidImage`, and `ImageTooLarge` for more than MAX_PIXELS.
+    Raises `InvalidImage`, also for more than MAX_PIXELS, which are not decoded.
     """
     side = max(_size(data, name))
     factor = 1
@@ -71,8 +71,7 @@ def fitted(image: Image, longest: int | None) -> Image:
 def decode_ids(data: bytes, name: str) -> Layer:
     """int32 HxW: an index mask of 8 or 16 bits as a layer; its highest value becomes IGNORE.
 
-    Palettes are not resolved. Raises `InvalidImage`, also for a picture in colour, and
-    `ImageTooLarge`.
+    Palettes are not resolved. Raises `InvalidImage`, also for a picture in colour.
     """
     _size(data, name)
     stored = _stored(data, name)
@@ -87,9 +86,9 @@ def decode_ids(data: bytes, name: str) -> Layer:
 
 
 def same_size(layer: Layer, image: Image, name: str) -> Layer:
-    """The layer at the image's size, where only the reduction of the image sets them apart.
+    """The layer at the image's size: a reduced image takes its mask with it.
 
-    Raises `InvalidImage` where the two have another shape.
+    Raises `InvalidImage` where the two have not the same aspect ratio.
     """
     size = image.shape[:2]
     if layer.shape == size:
@@ -127,11 +126,11 @@ def _size(data: bytes, name: str) -> tuple[int, int]:
         with PIL.Image.open(io.BytesIO(data)) as file:
             width, height = file.size
     except PIL.Image.DecompressionBombError as error:
-        raise ImageTooLarge(f"{name}: {error}") from error
+        raise InvalidImage(f"{name}: {error}") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise InvalidImage(f"{name}: not a readable picture ({error}); fetch it again") from error
     if width * height > MAX_PIXELS:
-        raise ImageTooLarge(
+        raise InvalidImage(
             f"{name} has {width} x {height} pixels, more than the {MAX_PIXELS} that a training "
             "picture may have; reduce it"
         )

@@ -169,12 +169,14 @@ def _chosen(
     anything_else: bool,
 ) -> Chosen:
     target = target_of(picture, mask)
-    others = None
+    others: Mask | None = None
     if anything_else:
         others = np.zeros(picture.size, np.bool_)
         for layer in picture.layers:
             others |= layer > BACKGROUND
         others &= target == 0
+        if not others.any():
+            others = None
     return Chosen(target, positives, negatives, others)
 
 

@@ -23,7 +23,7 @@ TRAINING_FILES = (
     "stuff*train*.json",
     "panoptic*train*.json",
 )
-ANY_FILES = ("_annotations.coco.json", "lvis*.json", "instances*.json", "annotations.json")
+ANY_FILES = ("_annotations.coco.json", "lvis*.json", "instances*.json")
 """Annotation files by their usual names, those for training first: a folder often has others for
 validation, captions and key points beside them."""
 
@@ -37,13 +37,16 @@ class Layout:
     read: Callable[[Path, int | None], Source]
 
 
-def open_sources(paths: Sequence[Path], *, longest: int | None = None) -> Source:
+def open_sources(
+    paths: Sequence[Path], *, longest: int | None = None, verify: bool = False
+) -> Source:
     """The pictures of all paths, one after the other.
 
     A path is a tar shard, a COCO or LVIS annotation file, or a folder of any of LAYOUTS. Annotation
     files, wherever they are named, are opened together: LVIS and COCO become their union. `longest`
-    limits the long side of the pictures in pixels. Raises `InvalidRequest` for a path that is not
-    there or holds no training data.
+    limits the long side of the pictures in pixels. With `verify` shards are held against the
+    checksums of the manifest beside them. Raises `InvalidRequest` for a path that is not there,
+    holds no training data, or is not what its manifest says.
     """
     for path in paths:
         if not path.exists():
@@ -60,6 +63,10 @@ def open_sources(paths: Sequence[Path], *, longest: int | None = None) -> Source
         else:
             sources.append(_open(path, longest))
     sources += open_annotations(files, longest=longest)
+    if verify:
+        for source in sources:
+            if isinstance(source, Shards):
+                source.verify()
     return sources[0] if len(sources) == 1 else Joined(sources)
 
 

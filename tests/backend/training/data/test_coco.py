@@ -143,6 +143,14 @@ def test_pictures_that_are_not_there_are_left_out(
         open_sources([write_coco(annotations_of(root) / "x.json", [])])
 
 
+def test_pictures_of_a_neighbouring_set_are_not_taken(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "mine" / "train2017", 1)
+    write_pictures(tmp_path / "other", 2)
+    outlines = [annotation(1, PERSON), annotation(2, PERSON)]
+    source = open_sources([write_coco(tmp_path / "mine" / "instances.json", outlines)])
+    assert [source.record(index).key for index in range(len(source))] == ["1"]
+
+
 def test_reduced_pictures_reduce_their_masks(root: Path) -> None:
     path = write_coco(annotations_of(root) / "instances.json", [annotation(1, PERSON)])
     picture = open_sources([path], longest=40).load(0)

@@ -89,11 +89,13 @@ def test_brightness_and_contrast_are_a_line_within_their_ranges() -> None:
 
 
 def test_channels_are_shifted_apart_by_no_more_than_the_limit() -> None:
+    apart = 0
     for seed in range(50):
         shifted = apply(ShiftRgb(10, p=1), ramp(), seed).astype(int) - ramp()
         inner = shifted.reshape(256, 3)[20:236]
         assert (inner == inner[0]).all() and np.abs(inner).max() <= 10
-        assert len(set(inner[0].tolist())) > 1 or seed
+        apart += len(set(inner[0].tolist())) > 1
+    assert apart > 45
 
 
 def test_a_cast_keeps_the_order_of_values_and_black() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from backend.errors import ImageTooLarge, InvalidImage
+from backend.errors import InvalidImage
 from backend.training.data import decoding
 from backend.training.data.decoding import decode_ids, decode_rgb, fitted
 from backend.training.data.source import IGNORE
@@ -67,7 +67,7 @@ def test_ids_with_fewer_bits_than_eight() -> None:
 def test_too_many_pixels_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "MAX_PIXELS", 1000)
     for decode in (decode_rgb, decode_ids):
-        with pytest.raises(ImageTooLarge, match="40 x 30 pixels, more than the 1000"):
+        with pytest.raises(InvalidImage, match="40 x 30 pixels, more than the 1000"):
             decode(png(np.zeros((30, 40), np.uint8)), "a")
 
 

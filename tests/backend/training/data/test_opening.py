@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,14 @@ def test_paths_of_several_kinds_follow_each_other(tmp_path: Path) -> None:
         source.load(-1)
 
 
-def test_a_single_shard(tmp_path: Path) -> None:
-    assert len(open_sources([write_shard(tmp_path / "0.tar", 2)])) == 2
+def test_a_single_shard_is_verified_where_that_is_wanted(tmp_path: Path) -> None:
+    path = write_shard(tmp_path / "0.tar", 2)
+    wrong = {"shards": [{"file": "0.tar", "sha256": "0" * 64}]}
+    (tmp_path / "manifest.json").write_text(json.dumps(wrong))
+    assert len(open_sources([path])) == 2
+    for paths in ([path], [tmp_path]):
+        with pytest.raises(InvalidRequest, match=r"manifest\.json beside it says 000000000000"):
+            open_sources(paths, verify=True)
 
 
 def write_sbd(root: Path) -> Path:
