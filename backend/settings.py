@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -158,7 +157,7 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @cached_property
+    @property
     def offered_models(self) -> tuple[str, ...]:
         """The default model first, then the further ones, each once."""
         return tuple(dict.fromkeys((self.model, *self.models)))

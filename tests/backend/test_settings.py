@@ -57,3 +57,20 @@ def test_an_empty_key_is_no_key() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         Settings().model = "other"  # type: ignore[misc]
+
+
+def test_a_changed_copy_offers_its_own_models() -> None:
+    settings = Settings(model="mobilesam")
+    assert settings.offered_models == ("mobilesam",)
+    changed = settings.model_copy(update={"models": ("ritm-hrnet18s",)})
+    assert changed.offered_models == ("mobilesam", "ritm-hrnet18s")
+
+
+def test_what_models_are_built_with_is_told_where_it_is_not_the_default() -> None:
+    assert Settings().of_models() == ()
+    changed = Settings(mobilesam_input=512, flip=False, brs_mode="NoBRS", torch_threads=2)
+    assert changed.of_models() == (
+        ("MASKLOOP_MOBILESAM_INPUT", "512"),
+        ("MASKLOOP_BRS_MODE", "NoBRS"),
+        ("MASKLOOP_FLIP", "false"),
+    )

@@ -39,6 +39,7 @@ def predict(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]
         (["nowhere.jpg", "--click", "3,4"], "nowhere.jpg cannot be read"),
         ([EXAMPLE, "--click", "3,4"], "python -m backend weights pull mobilesam"),
         ([EXAMPLE, "--click", "3,4", "--model", "sam9"], "sam9"),
+        ([EXAMPLE, "--click", "3,4", "--model", "ritm-hrnet18s"], "weights pull ritm-hrnet18s"),
         ([str(ROOT / "README.md"), "--click", "3,4"], "not a picture"),
     ],
 )
