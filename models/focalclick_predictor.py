@@ -182,7 +182,11 @@ class FocalClickSegmenter(Segmenter):
         options, view = self.options, task.view
         now, before = (np.zeros(task.scene.size, np.bool_) for _ in range(2))
         least = 1 / (1 + math.exp(-options.focus_logit))
-        values = Layer(view.region, coarse).rendered()
+        shown = coarse
+        if view.region != view.source:
+            # An answer into an outdated crop has first been that for the whole picture.
+            shown = Layer(view.source, coarse).rendered()
+        values = Layer(view.region, shown).rendered()
         _set(now, view.region, values > least)
         known = task.memory.region
         if known is not None:

@@ -16,11 +16,11 @@ def roi_align(x: Tensor, regions: Tensor, size: tuple[int, int], scale: float = 
 
     A region is (left, top, right, bottom), edges between pixels being whole numbers, in pixels of
     a picture that the map is `scale` times as large as. More than one pixel beyond the map all is
-    zero.
+    zero. `regions` may be on another device than the map.
     """
-    left, top, right, bottom = (regions.to(x.device).double() * scale).unbind(1)
-    down = weights(top, bottom, x.shape[2], size[0]).to(x.dtype)
-    across = weights(left, right, x.shape[3], size[1]).to(x.dtype)
+    left, top, right, bottom = (regions.double() * scale).unbind(1)
+    down = weights(top, bottom, x.shape[2], size[0]).to(x)
+    across = weights(left, right, x.shape[3], size[1]).to(x)
     return torch.matmul(torch.matmul(down[:, None], x), across[:, None].transpose(2, 3))
 
 

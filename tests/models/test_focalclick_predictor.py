@@ -11,13 +11,14 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from models.focalclick_memory import Memory
+from models.focalclick_memory import Layer, Memory
 from models.focalclick_options import FAITHFUL
 from models.focalclick_predictor import FocalClickSegmenter
 from models.prompts import Click, Prompt, Scribble
+from models.resampling import resized
 from models.segmenter import Query, Result, replay
 from models.state import MAX_STATE_BYTES, State
-from models.zoom import whole
+from models.zoom import Roi, whole
 from tests.models.focalclick_networks import VERSION, focus_crops, in_picture, tiny_segmenter
 from tests.models.ritm_networks import picture
 
@@ -217,6 +218,25 @@ def test_served_answers_are_near_the_originals(
     for one, other in zip(served, original, strict=True):
         union = np.count_nonzero(one.mask | other.mask)
         assert np.count_nonzero(one.mask & other.mask) / union > 0.95
+
+
+def test_lost_object_is_looked_for_everywhere() -> None:
+    outdated = Roi(20, 50, 30, 90)
+    low = Layer(whole((HEIGHT, WIDTH)), torch.full((HEIGHT, WIDTH), 0.1))
+    results = []
+    for ways in ({}, {"keep_stale_roi": True}):
+        segmenter = tiny_segmenter(seed=1, **ways)
+        # The refiner leaves everything as it is.
+        segmenter._network.refiner.refine_trimap.bias.fill_(-1e4)
+        prepared = segmenter.prepare(IMAGE)
+        lost = Memory((low,), None, outdated).state(VERSION, prepared.picture)
+        results.append(segmenter.segment(prepared, Prompt(CLICKS[:2]), lost))
+    served, original = results
+    assert served.region == (0, 0, WIDTH, HEIGHT)
+    assert original.region == (30, 20, 91, 51)
+    # Both have seen the whole picture; the original squeezes the answer into the old crop.
+    squeezed = resized(torch.from_numpy(served.values)[None, None], outdated.size)[0, 0].numpy()
+    assert np.abs(squeezed - original.values).mean() < 0.02
 
 
 def test_states_stay_small() -> None:
