@@ -18,7 +18,7 @@ import PIL.Image
 from backend.errors import InvalidImage
 from backend.training.data.source import IGNORE, Image, Layer
 
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 80_000_000
 """What a training picture may have at most: one of more is a mistake or an attack."""
 
 REDUCED = {

@@ -130,11 +130,14 @@ class PointSampler:
         return cv2.dilate(object_, kernel).view(np.bool_) & background
 
     def _centre(self, mask: Mask, rng: np.random.Generator) -> int:
-        """A flat position deep inside the mask."""
-        framed = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+        """A flat position deep inside the mask; beyond the picture nothing is inside."""
+        left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+        own = np.ascontiguousarray(mask[top : top + height, left : left + width]).view(np.uint8)
+        framed = cv2.copyMakeBorder(own, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
         depth = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
         places = np.flatnonzero(depth > depth.max() / self.inner)
-        return int(places[rng.integers(len(places))])
+        row, column = divmod(int(places[rng.integers(len(places))]), width)
+        return (top + row) * mask.shape[1] + left + column
 
 
 @lru_cache(maxsize=32)

@@ -247,11 +247,11 @@ def test_members_that_are_no_pictures(tmp_path: Path) -> None:
 
 def test_a_picture_that_claims_too_many_pixels_is_not_decoded(tmp_path: Path) -> None:
     header = bytearray(png(np.zeros((4, 4), np.uint8)))
-    header[16:24] = (12_000).to_bytes(4, "big") * 2
+    header[16:24] = (9_000).to_bytes(4, "big") * 2
     header[29:33] = zlib.crc32(header[12:29]).to_bytes(4, "big")
     members = members_of("a", scene())
     path = write_tar(tmp_path / "s.tar", members | {"a.png": bytes(header)})
-    with pytest.raises(InvalidImage, match="12000 x 12000 pixels"):
+    with pytest.raises(InvalidImage, match="9000 x 9000 pixels"):
         Shards([path]).load(0)
 
 
