@@ -71,9 +71,13 @@ class SimpleClickNetwork(nn.Module):
         return tokens
 
     def features(self, image: Tensor, tokens: Tensor) -> Tensor:
-        """What `classify` takes, [B, D, H/patch, W/patch], of a normalised picture."""
-        features: Tensor = self.backbone(image, tokens)
-        return features
+        """What `classify` takes, [B, D, H/patch, W/patch], of a normalised picture.
+
+        The transformer may be of another precision than the rest.
+        """
+        precision = self.backbone.pos_embed.dtype
+        features: Tensor = self.backbone(image.to(precision), tokens.to(precision))
+        return features.to(image.dtype)
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits [B, 1, h, w] of features, four times as fine as they are."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 from models.backbones.vit import WINDOW_PIXELS
 from models.ritm_options import RitmOptions
 from models.zoom import Size
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class SimpleClickOptions:
     many clicks.
 
     Speed. `fast_arithmetic` reads crops straight from the picture: the same sums in another
-    order, within 1e-4.
+    order, within 1e-4. A `precision` of "bfloat16" lets the transformer, nine tenths of the work,
+    compute with three digits: a third of its time on a processor that has such arithmetic.
 
     The original's ways. `full_size_state` remembers the previous map at the picture's size (not
     for serving: such a state is large); `mask_every_click` shows the initial mask in place of the
@@ -51,6 +54,7 @@ class SimpleClickOptions:
     box_margin: float = 0.1
     net_clicks_limit: int | None = None
     fast_arithmetic: bool = True
+    precision: Precision = "float32"
     full_size_state: bool = False
     mask_every_click: bool = False
 
@@ -63,6 +67,11 @@ class SimpleClickOptions:
                 f" {WINDOW_PIXELS}, or (height, width) of such"
             )
         object.__setattr__(self, "input_side", sides)
+        if self.precision not in get_args(Precision):
+            raise ValueError(
+                f"the SimpleClick option precision is {self.precision!r}; it must be one of"
+                f" {', '.join(get_args(Precision))}"
+            )
         self.view()
 
     @property
@@ -74,6 +83,7 @@ class SimpleClickOptions:
         """The same in the words of the predictor. Raises ValueError for a value out of range."""
         own = {field.name: getattr(self, field.name) for field in fields(self)}
         target = own.pop("input_side")
+        del own["precision"]
         return ViewOptions(
             zoom_target=target, skip_clicks=-1, first_click_side=None, max_size=None, **own
         )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+import torch
+
 from models.ritm_predictor import RitmSegmenter
 from models.simpleclick_options import SimpleClickOptions
 
@@ -29,3 +31,4 @@ class SimpleClickSegmenter(RitmSegmenter):
         # The predictor asks of a network only what both have: its click maps, its forward pass.
         super().__init__(cast("RitmNetwork", network), version, device, self.chosen.view())
         self.settings = self.chosen.text
+        self._network.backbone.to(getattr(torch, self.chosen.precision))

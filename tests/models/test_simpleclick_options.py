@@ -30,6 +30,7 @@ def test_the_text_differs_with_every_option() -> None:
         "box_margin": 0.2,
         "net_clicks_limit": 8,
         "fast_arithmetic": False,
+        "precision": "bfloat16",
         "full_size_state": True,
         "mask_every_click": True,
     }
@@ -59,6 +60,7 @@ def test_the_predictor_zooms_in_on_the_whole_picture_at_once() -> None:
         ("threshold", 1.5),
         ("net_clicks_limit", 0),
         ("box_margin", -1),
+        ("precision", "int4"),
     ],
 )
 def test_impossible_values_are_refused(option: str, value: Any) -> None:

@@ -180,6 +180,17 @@ def test_fast_arithmetic_gives_the_same(prepared: Prepared) -> None:
         assert np.abs(slow.probability - fast.probability).max() < 1e-3
 
 
+def test_less_precision_changes_little(prepared: Prepared) -> None:
+    exact, coarse = (
+        tiny_segmenter(precision=precision).segment(prepared, PROMPT.first(1))
+        for precision in ("float32", "bfloat16")
+    )
+    difference = np.abs(exact.probability - coarse.probability)
+    assert 0 < difference.max() < 0.2
+    assert difference.mean() < 0.02
+    assert coarse.values.dtype == np.float32
+
+
 def test_the_given_network_stays_as_it_is() -> None:
     network = calibrated().train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
