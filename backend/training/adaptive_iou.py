@@ -51,11 +51,11 @@ class AdaptiveIoU:
         ious = torch.stack(
             [_mean_iou((probabilities > each) & counted, truth) for each in thresholds]
         )
-        best = ious.argmax()
+        value, best = ious.max(dim=0)
         inertia = torch.where(truth.any(), self._inertia, 1.0)
         memory = torch.where(truth.any(), self._memory, 1.0)
-        self._threshold = inertia * self._threshold + (1 - inertia) * thresholds[best]
-        self._value = memory * self._value + (1 - memory) * ious[best]
+        self._threshold = inertia * self._threshold + (1 - inertia) * thresholds.take(best)
+        self._value = memory * self._value + (1 - memory) * value
 
 
 def _mean_iou(masks: Tensor, truth: Tensor) -> Tensor:

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from backend.training import losses
 from backend.training.next_click import add_clicks
 from tests.goldens.cases import Case, cases, parametrize
 
-LOSSES = {
-    "nfl_a05_g2": partial(losses.normalized_focal, alpha=0.5, gamma=2),
-    "nfl_a025_g2": partial(losses.normalized_focal, alpha=0.25, gamma=2),
-    "nfl_a05_g2_nodetach": partial(losses.normalized_focal, alpha=0.5, gamma=2, detached=False),
-    "nfl_a05_g2_maxmult3": partial(losses.normalized_focal, alpha=0.5, gamma=2, limit=3),
-    "focal_a05_g2": partial(losses.focal, alpha=0.5, gamma=2),
-    "bce": losses.binary_cross_entropy,
-    "softiou": losses.soft_iou,
-}
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+PLAIN: dict[str, Loss] = {"bce": losses.binary_cross_entropy, "softiou": losses.soft_iou}
+FOCAL = re.compile(
+    r"(?P<kind>nfl|focal)_a(?P<alpha>\d+)_g(?P<gamma>\d+)"
+    r"(?P<attached>_nodetach)?(_maxmult(?P<limit>\d+))?"
+)
+"""How recordings spell the parameters of a focal loss: a025 is an alpha of 0.25."""
+
 RECORDINGS = ("losses.npz", "losses_fbrs.npz", "train_next_points.npz")
-SEED = 1234
+
+
+def loss_of(name: str) -> Loss:
+    """The loss that a recording is of."""
+    if name in PLAIN:
+        return PLAIN[name]
+    spelled = FOCAL.fullmatch(name)
+    assert spelled is not None, f"{name} is no known loss"
+    digits = spelled["alpha"]
+    shape = {"alpha": float(f"{digits[0]}.{digits[1:]}"), "gamma": float(spelled["gamma"])}
+    if spelled["kind"] == "focal":
+        return partial(losses.focal, **shape)
+    limit = float(spelled["limit"]) if spelled["limit"] else None
+    detached = spelled["attached"] is None
+    return partial(losses.normalized_focal, **shape, detached=detached, limit=limit)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -38,7 +55,7 @@ def checked(case: Case, file: str) -> None:
     assert names, f"{file} records no loss"
     for name in names:
         logits = torch.from_numpy(arrays["pred"]).requires_grad_()
-        value = LOSSES[name](logits, torch.from_numpy(arrays["label"]))
+        value = loss_of(name)(logits, torch.from_numpy(arrays["label"]))
         value.mean().backward()
         np.testing.assert_allclose(value.detach(), arrays[name], rtol=1e-6, err_msg=name)
         gradient = arrays[f"{name}_grad"]
@@ -59,7 +76,9 @@ def test_train_next_points(case: Case) -> None:
     arrays = case.arrays("train_next_points.npz")
     points = torch.from_numpy(arrays["points_in"])
     probabilities, labels = torch.from_numpy(arrays["pred"]), torch.from_numpy(arrays["gt"])
-    draw = np.random.RandomState(SEED).randint
+    seeds = re.findall(r"seed\((\d+)\)", case.document["files"]["train_next_points.npz"])
+    assert len(seeds) == 1, "case.json names the seed of the draws"
+    draw = np.random.RandomState(int(seeds[0])).randint
     recorded = sorted(name for name in arrays if name.removeprefix("points_").isdigit())
     for index, name in enumerate(recorded, start=1):
         points = add_clicks(points, probabilities, labels, index, draw)

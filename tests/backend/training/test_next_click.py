@@ -67,6 +67,16 @@ def test_squared_distances_are_exact(seed: int, height: int, width: int, set_sha
     np.testing.assert_array_equal(computed, expected)
 
 
+def test_far_pixels_count_as_long_as_they_can() -> None:
+    masks = np.ones((3, 150, 170), np.bool_)
+    masks[1, 70:80, 60:] = False
+    masks[2] = np.random.default_rng(0).random((150, 170)) < 0.99
+    computed = squared_distances(torch.from_numpy(masks))
+    np.testing.assert_array_equal(computed, np.stack([np.rint(exact(m) ** 2) for m in masks]))
+    thin = squared_distances(torch.from_numpy(masks[2:]))
+    np.testing.assert_array_equal(thin[0], computed[2])
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_both_ways_click_into_the_deeper_half_of_the_deeper_error(seed: int) -> None:
     probabilities, labels = scene(seed)
