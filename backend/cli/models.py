@@ -99,7 +99,8 @@ def _row(
         "trained_on": file.trained_on if file else None,
         "file_name": file.file_name if file else None,
         "address": file.address if file else None,
-        "shared_folder": file is not None and file.url is None,
+        "shared_folder": file is not None and file.url is None and file.page is not None,
+        "shipped": file is not None and file.shipped,
         "bytes": file.size if file else None,
         "sha256": file.sha256 if file else None,
         "unverified_sha256": file.unverified_sha256 if file else None,
@@ -163,6 +164,7 @@ def _noc(row: dict[str, Any], dataset: str) -> str:
 def _lines(row: dict[str, Any]) -> str:
     """Everything that is known of one model, as indented lines."""
     folder = " (a shared folder: download by hand)" if row["shared_folder"] else ""
+    address = "part of this program" if row["shipped"] else f"{row['address']}{folder}"
     checksum = row["sha256"] or "none published; that of the first copy is kept"
     if row["unverified_sha256"]:
         checksum += f"; a third party says {row['unverified_sha256']}"
@@ -172,12 +174,12 @@ def _lines(row: dict[str, Any]) -> str:
         "prompts": ", ".join(row["prompts"]),
         "installed": row["version"] or "no",
     }
-    if row["address"]:
+    if row["trained_on"]:
         lines |= {
             "trained on": row["trained_on"],
             "file": f"{row['file_name'] or 'name not known'}, {_size(row)} MiB",
-            "address": row["address"] + folder,
-            "sha256": checksum,
+            "address": address,
+            **({} if row["shipped"] else {"sha256": checksum}),
             "code": row["licence_code"],
         }
     lines |= {"weights": row["licence"], "home": row["home"]}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE
@@ -66,12 +66,21 @@ def list_() -> None:
         table.add_row(
             row["model"],
             f"{row['mebibytes']:.0f}" if row["mebibytes"] else "?",
-            "folder" if row["shared_folder"] else "pull" if row["address"] else "you",
+            _origin(row),
             (row["version"] or "no").rpartition(":")[2],
             licences,
         )
     table.caption = f"folder: `{weights.COMMAND} pull NAME` says what to do by hand"
     Console().print(table)
+
+
+def _origin(row: Mapping[str, Any]) -> str:
+    """How the file comes here, in one word."""
+    if row["shipped"]:
+        return "program"
+    if row["shared_folder"]:
+        return "folder"
+    return "pull" if row["address"] else "you"
 
 
 @app.command()

@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
+from backend import weights
 from backend.cli import app
 from backend.errors import UnknownModelName
+from backend.settings import Settings
+from models import checkpoints, zoo
 from models.zoo import ARCHITECTURES
 
 
@@ -68,6 +72,24 @@ def test_one_model_is_told_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "sbd",
         "coco-lvis-baseline",
     ]
+
+
+def test_weights_of_ones_own_are_told_with_what_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MASKLOOP_DATA_DIR", str(tmp_path / "own"))
+    file = tmp_path / "mine.safetensors"
+    torch.manual_seed(0)
+    tensors = zoo.architecture("ritm-hrnet18s").network().state_dict()
+    checkpoints.save(checkpoints.Checkpoint("ritm-hrnet18s", tensors), file)
+    version = weights.add(Settings(data_dir=tmp_path / "own"), file).version
+    told = CliRunner().invoke(app, ["models", "ritm-hrnet18s@mine"]).stdout
+    assert f"installed   {version}" in told
+    assert "weights     yours" in told
+    assert "address" not in told
+    listed = CliRunner().invoke(app, ["weights", "list"], env={"COLUMNS": "100"}).stdout
+    (line,) = [line for line in listed.splitlines() if "ritm-hrnet18s@mine" in line]
+    assert line.split()[2:] == ["you", version.rpartition(":")[2], "yours"]
 
 
 @pytest.mark.parametrize(
