@@ -23,7 +23,7 @@ class FocalClickOptions:
 
     Focus crop. The refiner sees what the click changed, `focus_ratio` times as large. Changed is
     where the coarse logit above `focus_logit` disagrees with the previous probability above
-    `zoom_threshold`. From the click after the first `whole_answers` on, the mask changes in the
+    `focus_threshold`. From the click after the first `whole_answers` on, the mask changes in the
     focus crop alone.
 
     Answer. With an initial mask and `progressive_merge`, the mask changes where the new one
@@ -48,6 +48,7 @@ class FocalClickOptions:
     infer_size: int = 256
     focus_ratio: float = 1.4
     focus_logit: float = 0.49
+    focus_threshold: float = 0.49
     whole_answers: int = 10
     progressive_merge: bool = True
     threshold: float = 0.5
@@ -66,7 +67,7 @@ class FocalClickOptions:
             self._require(name, getattr(self, name) >= 1, ">= 1")
         for name in ("skip_clicks", "whole_answers", "box_margin"):
             self._require(name, getattr(self, name) >= 0, ">= 0")
-        for name in ("threshold", "zoom_threshold"):
+        for name in ("threshold", "zoom_threshold", "focus_threshold"):
             self._require(name, 0 <= getattr(self, name) <= 1, "within 0..1")
 
     def _require(self, name: str, holds: bool, allowed: str) -> None:

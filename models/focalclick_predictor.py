@@ -190,7 +190,7 @@ class FocalClickSegmenter(Segmenter):
         _set(now, view.region, values > least)
         known = task.memory.region
         if known is not None:
-            _set(before, known, task.memory.values > options.zoom_threshold)
+            _set(before, known, task.memory.values > options.focus_threshold)
         row, column, _ = task.scene.clicks[-1]
         focus = focus_region(now, before, (row, column), view.region, options.focus_ratio)
         return _Draft(coarse, values, focus or view.region)

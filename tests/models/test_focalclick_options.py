@@ -47,6 +47,7 @@ def test_original_differs_by_its_ways_alone() -> None:
         ("box_margin", -0.1),
         ("threshold", 1.5),
         ("zoom_threshold", -0.5),
+        ("focus_threshold", 2),
     ],
 )
 def test_values_without_sense_are_refused(name: str, value: Any) -> None:
