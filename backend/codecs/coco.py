@@ -79,7 +79,7 @@ def _counts(counts: str | list[Any], field: str) -> Runs:
     """The run lengths, not yet checked against a picture."""
     try:
         if isinstance(counts, str):
-            return _decompressed(np.frombuffer(counts.encode("ascii"), np.uint8))
+            return decompressed(np.frombuffer(counts.encode("ascii"), np.uint8))
         if all(type(count) is int for count in counts):
             return np.array(counts, np.int64)
     except (UnicodeEncodeError, OverflowError, ValueError) as error:
@@ -87,8 +87,9 @@ def _counts(counts: str | list[Any], field: str) -> Runs:
     raise InvalidRequest(f"{field} has counts that are not whole numbers", field=field)
 
 
-def _decompressed(text: npt.NDArray[np.uint8]) -> Runs:
-    """The counts of a compressed text: numbers, from the fourth on relative to the last but one.
+def decompressed(text: npt.NDArray[np.uint8]) -> Runs:
+    """The counts of a compressed text, uint8: numbers, from the fourth on relative to the last but
+    one.
 
     Raises ValueError for text that pycocotools would not write.
     """

@@ -20,6 +20,8 @@ from scipy.special import ndtr, ndtri
 
 from backend.training.data.source import BACKGROUND, Image, Layer
 
+QUARTERS = (cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)
+
 Layers = tuple[Layer, ...]
 Augmented = tuple[Image, Layers]
 
@@ -141,9 +143,10 @@ class Flip:
         direction: str = self.direction
         if direction == "any":
             direction = ("horizontal", "vertical", "both")[rng.integers(3)]
-        rows = slice(None, None, 1 if direction == "horizontal" else -1)
-        columns = slice(None, None, 1 if direction == "vertical" else -1)
-        return image[rows, columns], tuple(layer[rows, columns] for layer in layers)
+        axes = {"horizontal": 1, "vertical": 0, "both": -1}[direction]
+        # OpenCV's copies are ten times as fast as NumPy's of a view that runs backwards.
+        mirrored = tuple(np.asarray(cv2.flip(layer, axes), np.int32) for layer in layers)
+        return np.asarray(cv2.flip(image, axes), np.uint8), mirrored
 
 
 @dataclass(frozen=True)
@@ -157,8 +160,11 @@ class Rotate90:
         if rng.random() >= self.p:
             return image, layers
         quarters = int(rng.integers(4))
-        turned = tuple(np.rot90(layer, quarters) for layer in layers)
-        return np.ascontiguousarray(np.rot90(image, quarters)), turned
+        if quarters == 0:
+            return image, layers
+        turn = QUARTERS[quarters - 1]
+        turned = tuple(np.asarray(cv2.rotate(layer, turn), np.int32) for layer in layers)
+        return np.asarray(cv2.rotate(image, turn), np.uint8), turned
 
 
 @dataclass(frozen=True)

@@ -78,10 +78,11 @@ class CopyPaste:
         own = np.ascontiguousarray(mask[window]).view(np.uint8)
         shape = cv2.resize(own, size, interpolation=cv2.INTER_NEAREST).view(np.bool_)
         if rng.random() < 0.5:
-            piece, shape = np.ascontiguousarray(piece[:, ::-1]), shape[:, ::-1]
+            piece = np.asarray(cv2.flip(piece, 1), np.uint8)
+            shape = np.ascontiguousarray(shape[:, ::-1])
         for step in self.recolour:
             piece, _ = step(piece, (), rng)
-        return (piece, np.ascontiguousarray(shape)) if shape.any() else None
+        return (piece, shape) if shape.any() else None
 
 
 def _touches_border(mask: Mask) -> bool:

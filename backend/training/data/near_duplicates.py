@@ -64,7 +64,7 @@ def near_pictures(
         return ()
     names = list(others) * 2
     upright = hashes_of(others.values())
-    mirrored = hashes_of(np.ascontiguousarray(image[:, ::-1]) for image in others.values())
+    mirrored = hashes_of(np.asarray(cv2.flip(image, 1), np.uint8) for image in others.values())
     known = np.concatenate([upright, mirrored])
     found = []
     for index in range(len(source)):

@@ -137,7 +137,7 @@ class PointSampler:
         depth = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
         places = np.flatnonzero(depth > depth.max() / self.inner)
         row, column = divmod(int(places[rng.integers(len(places))]), width)
-        return (top + row) * mask.shape[1] + left + column
+        return int((top + row) * mask.shape[1] + left + column)
 
 
 @lru_cache(maxsize=32)
