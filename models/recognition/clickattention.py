@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from models.clickattention_config import CLASS, CONFIGS, FIRST_WIDTHS, ClickAttentionConfig, Flags
 from models.recognition.opened import CheckpointError, OpenedFile, Recognised
 
 BACKBONE = "feature_extractor.backbone."
+
+FLAGS = "use_attn_weight"
 
 DEPTHS = {"b0": 2, "b3": 18}
 """Blocks of the third stage."""
@@ -26,12 +30,16 @@ def recognise(file: OpenedFile) -> Recognised | None:
 
 
 def _configured(file: OpenedFile) -> Recognised:
-    assert file.config is not None  # noqa: S101 - see recognise
+    config = dict(file.config or {})
+    parameters = config.get("params")
+    if isinstance(parameters, Mapping) and FLAGS not in parameters:
+        entry = {"type": "builtin", "value": list(_flags(file)), "specified": False}
+        config["params"] = {**parameters, FLAGS: entry}
     try:
-        told = ClickAttentionConfig.from_serialized(file.config)
+        told = ClickAttentionConfig.from_serialized(config)
     except ValueError as error:
         raise CheckpointError(f"{file.name}: {error}") from None
-    return Recognised(_architecture(told), file.tensors, file.config)
+    return Recognised(_architecture(told), file.tensors, config)
 
 
 def _derived(file: OpenedFile) -> ClickAttentionConfig:
@@ -46,11 +54,15 @@ def _derived(file: OpenedFile) -> ClickAttentionConfig:
             f"{file.name} is a ClickAttention network whose first stage has {shape[0]} channels"
             f" and whose third has {depth} blocks; known are B0 (32 and 2) and B3 (64 and 18)"
         )
+    return ClickAttentionConfig(version, _flags(file))
+
+
+def _flags(file: OpenedFile) -> Flags:
+    """Which stages have a weight module."""
     first, second, third, fourth = (
         file.has_any(f"{BACKBONE}attn_weight{stage}.") for stage in (1, 2, 3, 4)
     )
-    flags: Flags = (first, second, third, fourth)
-    return ClickAttentionConfig(version, flags)
+    return first, second, third, fourth
 
 
 def _architecture(config: ClickAttentionConfig) -> str:

@@ -206,9 +206,10 @@ def test_weight_module(case: Case) -> None:
     assert positives.tolist() == arrays["module_pos_click_len"].ravel().tolist()
 
 
-def stage_arrays(arrays: Arrays, prefix: str, first: int) -> dict[int, Tensor]:
-    """The arrays prefix0, prefix1, ... as leaves, by stage from `first` on."""
+def stage_arrays(arrays: Arrays, prefix: str) -> dict[int, Tensor]:
+    """The arrays prefix0, prefix1, ... as leaves, by stage; the last is that of the last stage."""
     count = sum(name.startswith(prefix) for name in arrays)
+    first = STAGES[-1] + 1 - count
     return {
         first + index: torch.from_numpy(arrays[f"{prefix}{index}"]).requires_grad_()
         for index in range(count)
@@ -225,13 +226,14 @@ def attention_of(arrays: Arrays) -> dict[int, list[Tensor]]:
     return found
 
 
-@pytest.mark.parametrize("kind,positives", [("two", [3, 2]), ("one_masked", [3, 1])])
-def test_discriminative_affinity_loss(case: Case, kind: str, positives: list[int]) -> None:
-    arrays = case.arrays("b_modules.npz")
-    pattern = rf"\[\[{positives[0]}\],\[{positives[1]}\]\] \('{kind}'"
-    assert re.search(pattern, case.document["level_b"])
+@pytest.mark.parametrize("kind", ["two", "one_masked"])
+def test_discriminative_affinity_loss(case: Case, kind: str) -> None:
+    arrays, text = case.arrays("b_modules.npz"), case.document["level_b"]
+    told = re.search(rf"\[\[(\d+)\], ?\[(\d+)\]\] \('{kind}'", text)
+    assert told
+    positives = [int(one) for one in told.groups()]
     attention = attention_of(arrays)
-    weights = stage_arrays(arrays, "aff_attnW_", max(attention) + 1 - 3)
+    weights = stage_arrays(arrays, "aff_attnW_")
     seg = torch.from_numpy(arrays["aff_seg_logits"]).requires_grad_()
     loss = discriminative_affinity(seg, attention, weights, torch.tensor(positives))
     loss.backward()
@@ -250,9 +252,9 @@ def test_discriminative_affinity_loss(case: Case, kind: str, positives: list[int
 
 def test_weight_supervision(case: Case) -> None:
     arrays, text = case.arrays("b_modules.npz"), case.document["level_b"]
-    told = re.search(r"pos_click_len \[\[(\d+)\],\[(\d+)\]\]\)\.$", text)
+    told = re.search(r"pos_click_len \[\[(\d+)\], ?\[(\d+)\]\]\)\.?$", text)
     assert told
-    weights = stage_arrays(arrays, "attw_pred_", 2)
+    weights = stage_arrays(arrays, "attw_pred_")
     target = torch.from_numpy(arrays["attw_gt"])
     loss = weight_supervision(weights, target, torch.tensor([int(one) for one in told.groups()]))
     loss.backward()

@@ -51,6 +51,15 @@ def test_flags_of_another_run_come_from_its_tensors() -> None:
     assert network_config(found.architecture, found.config) == config
 
 
+def test_flags_that_a_configuration_leaves_out_come_from_the_tensors() -> None:
+    config = ClickAttentionConfig("b3", (False, True, False, True))
+    content = container(config)
+    del content["config"]["params"]["use_attn_weight"]
+    found = recognised(content, "run.pth")
+    assert found.architecture == "clickattention-b3-s2"
+    assert network_config(found.architecture, found.config) == config
+
+
 @pytest.mark.parametrize("version", ["b0", "b3"])
 def test_other_depths_are_refused(version: Version) -> None:
     tensors = tensors_of(ClickAttentionConfig(version))
