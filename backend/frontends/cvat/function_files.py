@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from importlib import metadata
 from string import Template
+from textwrap import wrap
 
 from backend.frontends.cvat import functions
 from models import zoo
@@ -47,6 +48,8 @@ def of_model(model: str, settings: tuple[tuple[str, str], ...] = ()) -> Function
     """
     entry, name = zoo.parse(model)
     file = next((file for file in entry.weights if name in (None, file.name)), None)
+    if file is not None and file.shipped:
+        return FunctionFile(model, entry.prompts, "verify", None, settings)
     if file is not None and (file.url or file.package):
         return FunctionFile(model, entry.prompts, f"pull {model}", None, settings)
     whole = f"{entry.name}@{name or entry.weights_file().name}"
@@ -66,7 +69,7 @@ def text(function: FunctionFile, *, gpu: bool) -> str:
     torch = metadata.version("torch").partition("+")[0]
     return _TEMPLATE.substitute(
         where="on a GPU" if gpu else "on the CPU",
-        bring="".join(f"# {line}\n" for line in ("", function.bring) if function.bring),
+        bring=_comment(function.bring),
         name=name,
         annotations=_annotations(functions.annotations_of(function.model, function.prompts)),
         description=functions.description(function.model, function.prompts),
@@ -79,7 +82,15 @@ def text(function: FunctionFile, *, gpu: bool) -> str:
         index="" if gpu else _CPU_WHEELS,
         weights=function.weights,
         resources=_GPU if gpu else "",
-    ).replace("# \n", "#\n")
+    )
+
+
+def _comment(sentence: str | None) -> str:
+    """A sentence as lines of a comment, an address never broken."""
+    if sentence is None:
+        return ""
+    lines = wrap(sentence, 76, break_long_words=False, break_on_hyphens=False)
+    return "#\n" + "".join(f"# {line}\n" for line in lines)
 
 
 def _annotations(annotations: dict[str, str]) -> str:
