@@ -80,7 +80,10 @@ def _polygons(segmentation: Any, size: tuple[int, int], name: str) -> list[list[
 
 def decoded(rle: Rle) -> Mask:
     """bool HxW of compressed run lengths."""
-    return np.asarray(pycocotools_mask.decode(rle), np.bool_)
+    height, width = rle["size"]
+    columns = np.zeros((width, height), np.bool_)
+    columns.reshape(-1)[_pixels(rle)] = True
+    return np.ascontiguousarray(columns.T)
 
 
 def overlaps(first: Sequence[Rle], second: Sequence[Rle]) -> npt.NDArray[np.float64]:
@@ -116,7 +119,7 @@ def layered(
     columns = np.full((max(places, default=0) + 1, size[1], size[0]), BACKGROUND, np.int32)
     objects = []
     for number, (one, place) in enumerate(zip(things, places, strict=True)):
-        _paint(columns[place].reshape(-1), one.rle, number + 1)
+        columns[place].reshape(-1)[_pixels(one.rle)] = number + 1
         objects.append(ObjectRef(place, number + 1, one.stuff))
     layers = [np.asarray(cv2.transpose(layer), np.int32) for layer in columns]
     crowds = [one.rle for one in instances if one.crowd]
@@ -127,16 +130,15 @@ def layered(
     return tuple(layers), tuple(objects)
 
 
-def _paint(columns: Layer, rle: Rle, id_: int) -> None:
-    """Set the mask's pixels in a picture that lies flat, column after column.
+def _pixels(rle: Rle) -> npt.NDArray[np.int64]:
+    """The mask's positions in a picture that lies flat, column after column.
 
     Only these are touched: most objects are small, and a picture may have a hundred.
     """
     counts = run_lengths.decompressed(np.frombuffer(rle["counts"], np.uint8))
-    edges = np.cumsum(counts)
-    starts, lengths = edges[0::2][: len(counts) // 2], counts[1::2]
+    starts, lengths = np.cumsum(counts)[0::2][: len(counts) // 2], counts[1::2]
     before = np.cumsum(lengths) - lengths
-    columns[np.repeat(starts - before, lengths) + np.arange(lengths.sum())] = id_
+    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
 
 
 def _places(overlapping: npt.NDArray[np.bool_]) -> list[int]:
