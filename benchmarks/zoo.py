@@ -5,8 +5,9 @@
 
 As `benchmarks.segmenters`, on a picture of 1280 x 960 pixels: the first click includes preparing
 the picture, a following one continues from the state before it. Each model has its own process,
-whose peak of memory is the model's; on a GPU it is the GPU's. Weights are random unless they are
-installed: they take the same time, except for refinement, which ends sooner or later than it
+whose peak of memory is the model's; on a GPU it is the GPU's. Work is the time of all processor
+cores together, which hardly depends on what else the machine does. Weights are random unless they
+are installed: they take the same time, except for refinement, which ends sooner or later than it
 would. A model that this machine has no memory for is left out.
 """
 
@@ -17,6 +18,7 @@ import json
 import resource
 import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass
 
 import psutil
@@ -38,13 +40,18 @@ REST = 1 << 30
 
 @dataclass(frozen=True)
 class Measured:
-    """One model: milliseconds (medians; `p95` of following clicks) and peak mebibytes."""
+    """One model: milliseconds (medians; `p95` of following clicks) and peak mebibytes.
+
+    The `work` of a click is the processor time of all threads.
+    """
 
     model: str
     weights: str
     first: float
     following: float
     p95: float
+    first_work: float
+    following_work: float
     peak: float
 
 
@@ -60,14 +67,15 @@ def main() -> None:
     if arguments.alone:
         print(json.dumps(asdict(_measure(arguments.models[0], arguments.rounds, device))))
         return
-    table = Table("model", "weights", "first click", "following", "p95", "peak memory")
+    table = Table("model", "first click", "following", "p95", "work, first", "following", "memory")
     for name in arguments.models:
         found = _apart(name, arguments.rounds, device)
         if isinstance(found, str):
             table.add_row(name, found)
             continue
-        times = (f"{value:.0f} ms" for value in (found.first, found.following, found.p95))
-        table.add_row(name, found.weights, *times, f"{found.peak:.0f} MiB")
+        times = (found.first, found.following, found.p95, found.first_work, found.following_work)
+        cells = (f"{value:.0f} ms" for value in times)
+        table.add_row(name, *cells, f"{found.peak:.0f} MiB")
     console = Console(width=100)
     console.print(table)
     console.print(machine.describe(device))
@@ -92,19 +100,25 @@ def _measure(name: str, rounds: int, device: str) -> Measured:
     segmenter, origin = segmenters.made(name, load(), device)
     calls = segmenters.steps(segmenter, origin)
     times: dict[str, list[float]] = {step: [] for step in calls}
+    work: dict[str, list[float]] = {step: [] for step in calls}
     for count in range(rounds + 1):
         for step, call in calls.items():
+            before = time.process_time()
             taken = stopwatch(call)
             if count:
                 times[step].append(taken)
+                work[step].append((time.process_time() - before) * 1000)
     found = {step: of(taken) for step, taken in times.items()}
+    busy = {step: of(taken).median for step, taken in work.items()}
     return Measured(
-        name,
-        origin,
-        found["prepare"].median + found["first click"].median,
-        found["following click"].median,
-        found["following click"].p95,
-        _peak(device),
+        model=name,
+        weights=origin,
+        first=found["prepare"].median + found["first click"].median,
+        following=found["following click"].median,
+        p95=found["following click"].p95,
+        first_work=busy["prepare"] + busy["first click"],
+        following_work=busy["following click"],
+        peak=_peak(device),
     )
 
 
