@@ -23,7 +23,8 @@ from models.focalclick_memory import Layer, Memory, part, union
 from models.focalclick_network import Focus, for_inference
 from models.focalclick_options import FocalClickOptions
 from models.focalclick_view import View, look, placed, within_input
-from models.resampling import gathered, spread
+from models.merging import following
+from models.resampling import cropped
 from models.scene import Scene, confinement, scene_of
 from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id
 from models.zoom import Roi, Size, common, mask_roi, whole
@@ -102,7 +103,7 @@ class FocalClickSegmenter(Segmenter):
             )
         own = torch.from_numpy(np.array(image, order="C", copy=True))
         size = (image.shape[0], image.shape[1])
-        first = _pixels(own, whole(size), self._size)
+        first = cropped(own, whole(size), self._size)
         nbytes = own.nbytes + first.nbytes
         return FocalClickPrepared(picture or picture_id(image), size, nbytes, own, first)
 
@@ -174,7 +175,7 @@ class FocalClickSegmenter(Segmenter):
         """Picture and previous map as the coarse network sees them: float32 [4, S, S]."""
         source, prepared = task.view.source, task.prepared
         entire = source == whole(prepared.size)
-        picture = prepared.first if entire else _pixels(prepared.image, source, self._size)
+        picture = prepared.first if entire else cropped(prepared.image, source, self._size)
         return torch.cat([picture, task.memory.seen(source, self._size)[None]])
 
     def _draft(self, task: _Task, coarse: Tensor) -> _Draft:
@@ -198,7 +199,7 @@ class FocalClickSegmenter(Segmenter):
     def _focus(self, tasks: Sequence[_Task], drafts: Sequence[_Draft]) -> Focus:
         """What the refiner is shown."""
         pairs = list(zip(tasks, drafts, strict=True))
-        crops = [_pixels(task.prepared.image, draft.focus, self._size) for task, draft in pairs]
+        crops = [cropped(task.prepared.image, draft.focus, self._size) for task, draft in pairs]
         clicks = [placed(task.scene.clicks, draft.focus, self.options) for task, draft in pairs]
         regions = [
             within_input(draft.focus, task.view.region, self.options) for task, draft in pairs
@@ -247,19 +248,7 @@ class FocalClickSegmenter(Segmenter):
         row, column, _ = task.scene.clicks[-1]
         unchanged = self.options.merge_unchanged
         mask = progressive_merge(result.mask, old, (row, column), unchanged=unchanged)
-        filled = mask_roi(mask)
-        memory = replace(memory, merged=mask, bounds=filled)
-        left, top, right, bottom = result.region
-        own = Roi(top, bottom - 1, left, right - 1)
-        region = union([one for one in (own, filled) if one is not None and min(one.size) > 0])
-        if region is None:
-            return result, memory
-        values = result.probability[_slices(region)]
-        wanted = mask[_slices(region)]
-        # What the network said stays where it agrees; elsewhere the annotator's mask is certain.
-        agreed = (values > self.options.threshold) == wanted
-        values = np.where(agreed, values, wanted.astype(np.float32))
-        return _over(task.scene.size, region, values, self.options.threshold), memory
+        return following(result, mask), replace(memory, merged=mask, bounds=mask_roi(mask))
 
 
 def _over(size: Size, region: Roi, values: npt.NDArray[np.float32], threshold: float) -> Result:
@@ -278,10 +267,3 @@ def _slices(region: Roi) -> tuple[slice, slice]:
 
 def _set(mask: npt.NDArray[np.bool_], region: Roi, values: Tensor) -> None:
     mask[_slices(region)] = values.numpy()
-
-
-def _pixels(image: Tensor, source: Roi, size: Size) -> Tensor:
-    """A region of uint8 [H, W, 3] resampled to float32 [3, h, w] in [0, 1]."""
-    rows = spread(source.top, source.bottom, size[0])
-    columns = spread(source.left, source.right, size[1])
-    return gathered(image, rows, columns).permute(2, 0, 1).div_(255)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.zoom import Roi, Size
+
 
 def resized(x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
     """[B, C, h, w] float to `size` = (H, W); the tensor itself where that is its size."""
@@ -42,6 +44,13 @@ def gathered(array: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
     first = row(above)
     return first.lerp_(row(below), down.expand_as(first))
+
+
+def cropped(image: Tensor, source: Roi, size: Size) -> Tensor:
+    """A region of a picture, uint8 [H, W, 3], resampled to float32 [3, *size] in [0, 1]."""
+    rows = spread(source.top, source.bottom, size[0])
+    columns = spread(source.left, source.right, size[1])
+    return gathered(image, rows, columns).permute(2, 0, 1).div_(255)
 
 
 def moved(field: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from models.resampling import gathered, moved, resized, spread
+from models.resampling import cropped, gathered, moved, resized, spread
+from models.zoom import Roi
 
 
 def reference(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -26,6 +27,8 @@ def test_crop_of_a_uint8_picture_as_torch_resamples_it() -> None:
     crop = image[20:220, 100:400].permute(2, 0, 1).float()
     wanted = resized(crop[None], (50, 75))[0].permute(1, 2, 0)
     torch.testing.assert_close(values, wanted, rtol=0, atol=1e-3)
+    shown = cropped(image, Roi(20, 219, 100, 399), (50, 75))
+    assert torch.equal(shown, values.permute(2, 0, 1) / 255)
 
 
 def test_same_size_is_the_same_tensor() -> None:
