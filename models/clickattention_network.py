@@ -1,7 +1,7 @@
 """The ClickAttention network: SegFormer with clicks, and a weight for every patch.
 
-Xu, Li, Chen and others, "ClickAttention: Click Region Similarity Guided Interactive
-Segmentation", arXiv 2408.06021. The weight says how similar a patch is to the positively clicked
+"ClickAttention: Click Region Similarity Guided Interactive Segmentation", arXiv 2408.06021. The
+weight says how similar a patch is to the positively clicked
 ones. As the authors published it, weights are computed and supervised but never enter the
 attention (mode `released`); the paper multiplies the attention by them (mode `paper`). Tensor
 names are the authors'.
@@ -60,7 +60,7 @@ class Output(NamedTuple):
 
 
 class SimilarityWeights(nn.Module):
-    """How similar each token is to those under positive clicks (section 3 of the paper)."""
+    """How similar each token is to those under positive clicks."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """ClickAttention's two losses beside the instance loss: on its attention, and on its weights.
 
-"ClickAttention: Click Region Similarity Guided Interactive Segmentation", arXiv 2408.06021,
-section 3; values and gradients as the authors' code has them.
+"ClickAttention: Click Region Similarity Guided Interactive Segmentation", arXiv 2408.06021;
+values and gradients as the authors' code has them.
 """
 
 from __future__ import annotations
