@@ -1,10 +1,9 @@
 """The ClickAttention network: SegFormer with clicks, and a weight for every patch.
 
 "ClickAttention: Click Region Similarity Guided Interactive Segmentation", arXiv 2408.06021. The
-weight says how similar a patch is to the positively clicked
-ones. As the authors published it, weights are computed and supervised but never enter the
-attention (mode `released`); the paper multiplies the attention by them (mode `paper`). Tensor
-names are the authors'.
+weight says how similar a patch is to the positively clicked ones. As the authors published it,
+weights are computed and supervised but never enter the attention (mode `released`); the paper
+multiplies the attention by them (mode `paper`). Tensor names are the authors'.
 """
 
 from __future__ import annotations
