@@ -205,6 +205,7 @@ def _from_torch(path: Path) -> object:
                 f"{path.name} is a compressed archive and no PyTorch checkpoint; unpack it and"
                 " give the weights file itself"
             )
+        restricted_reader.check(path)
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError:

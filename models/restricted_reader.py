@@ -15,7 +15,8 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,8 +33,9 @@ from models.pickle_machine import (
     shown,
     unpickled,
 )
+from models.plain_values import BoundedCopy, NotPlain
 
-__all__ = ["PACKAGES", "Refused", "read"]
+__all__ = ["PACKAGES", "Refused", "check", "read"]
 
 PACKAGES = frozenset({"isegm", "ltr", "dlframework", "pytracking", "pysot_toolkit"})
 """Packages of the authors whose files are known: their objects are left out of what is read."""
@@ -65,16 +67,12 @@ DTYPES: Mapping[str, torch.dtype] = {
 }
 
 MOST_DIMENSIONS = 8
-DEEPEST = 32
-"""Nesting of tables and lists; a checkpoint's configuration has five levels."""
-
-MOST_VALUES = 200_000
-MOST_CHARACTERS = 4_000_000
-"""Of a whole file, what is mentioned often counted often."""
-
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
+LEGACY_PICKLES = 5
+"""Magic number, protocol, system, content, list of storages."""
+
 COUNT_BYTES = 8
 
 
@@ -113,15 +111,40 @@ def read(path: str | Path) -> Any:
         start = file.read(len(ZIP_MAGIC))
         file.seek(0)
         content = _Content(size)
-        try:
-            if start == ZIP_MAGIC:
-                return content.of_archive(file)
-            return content.of_legacy(file)
-        except Refused:
-            raise
-        except Exception as error:
-            # Damaged archives fail in the standard library in more ways than can be listed.
-            raise Refused(f"it is damaged: {str(error)[:120]}") from None
+        with _damage_told():
+            return content.of_archive(file) if start == ZIP_MAGIC else content.of_legacy(file)
+
+
+def check(path: str | Path) -> None:
+    """Raise Refused where the pickles of a file are of absurd size or build, whatever they name.
+
+    `torch.load` guards what a pickle names, but not how long it runs, and a key made of tuples
+    within tuples ends the process. OSError where the file cannot be opened.
+    """
+    with Path(path).open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        data = file.read(2 * MOST_BYTES)
+        if not data.startswith(ZIP_MAGIC):
+            end = 0
+            for _ in range(LEGACY_PICKLES):
+                _, end = unpickled(data, _ANY_NAMES, end)
+            return
+        with _damage_told(), zipfile.ZipFile(file) as archive:
+            for name, entry in _entries(archive, size).items():
+                if name.rpartition("/")[2] == "data.pkl":
+                    unpickled(_member(archive, entry, MOST_BYTES), _ANY_NAMES)
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    """Damaged archives fail in the standard library in more ways than can be listed."""
+    try:
+        yield
+    except Refused:
+        raise
+    except Exception as error:
+        raise Refused(f"it is damaged: {str(error)[:120]}") from None
 
 
 class _Content:
@@ -132,8 +155,6 @@ class _Content:
         self.storages: dict[str, _Storage] = {}
         self.described = 0
         self.numbers: dict[str, Tensor] = {}
-        self.values = 0
-        self.characters = 0
         self.rules = Rules(
             builders={
                 "collections.OrderedDict": _empty_table,
@@ -228,23 +249,17 @@ class _Content:
             torch.frombuffer(numbers, dtype=storage.dtype) if numbers else empty
         )
 
-    def _plain(self, value: Any, depth: int = 0) -> Any:
-        """Tensors for their descriptions and None for what is left out.
+    def _plain(self, value: Any) -> Any:
+        """Tensors for their descriptions, and None for what is left out."""
+        try:
+            return BoundedCopy(self._leaf)(value)
+        except NotPlain as error:
+            raise Refused(str(error)) from None
 
-        Every mention of a shared value counts, so that a few bytes cannot describe a huge tree.
-        """
-        self.values += 1
-        self.characters += len(value) if isinstance(value, str) else 0
-        many = self.values > MOST_VALUES or self.characters > MOST_CHARACTERS
-        if depth > DEEPEST or many:
-            raise Refused("its tables are nested too deep, or are of absurd size")
+    def _leaf(self, value: Any) -> Any:
         if isinstance(value, _View):
             numbers = self.numbers[value.storage.key]
             return numbers.as_strided(value.size, value.stride, value.offset)
-        if isinstance(value, dict):
-            return {key: self._plain(entry, depth + 1) for key, entry in value.items()}
-        if isinstance(value, list | tuple):
-            return type(value)(self._plain(entry, depth + 1) for entry in value)
         return None if isinstance(value, Foreign | Global | _Storage) else value
 
 
@@ -323,3 +338,11 @@ def _no_storage(_: Any) -> Any:
 
 _NO_NAMES = Rules({}, frozenset(), lambda _: False, _no_storage)
 """For the pickles around the content: numbers, texts, lists and tables alone."""
+
+_ANY_NAMES = Rules(
+    {"collections.OrderedDict": _empty_table},
+    frozenset(),
+    lambda _: True,
+    lambda _: Foreign("persistent"),
+)
+"""For a look at a pickle's build alone: all that it names comes to nothing."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from models.plain_values import BoundedCopy, NotPlain
 from models.recognition import clickattention, focalclick, mobilesam, ritm, simpleclick, unsupported
 from models.recognition.opened import CheckpointError, OpenedFile, Recognised, some
 
@@ -73,7 +74,15 @@ def _with_config(tensors: object, config: object, name: str) -> OpenedFile:
         raise CheckpointError(f"{name}: state_dict must hold tensors and nothing else")
     if not all(isinstance(key, str) for key in config):
         raise CheckpointError(f"{name}: the keys of config must be names")
-    return OpenedFile(name, tensors, config)
+    try:
+        return OpenedFile(name, tensors, BoundedCopy(_if_plain)(config))
+    except NotPlain as error:
+        raise CheckpointError(f"{name}: config cannot be used: {error}") from None
+
+
+def _if_plain(value: object) -> object:
+    """What may stand in a configuration, which is stored as JSON; None for all else."""
+    return value if isinstance(value, bool | int | float) else None
 
 
 def _is_state_dict(content: Mapping[Any, Any]) -> bool:

@@ -219,8 +219,8 @@ def test_a_call_behind_an_authors_object_does_not_run(tmp_path: Path) -> None:
 ABSURD = {
     "more numbers than bytes": (storage("1", count=1 << 40), "has bytes for"),
     "fewer than none": (storage("1", count=-6), "has bytes for"),
-    "a storage in two ways": (TENSOR + tensor(storage(count=5), (2,), (1,)), "in two ways"),
-    "a storage of two types": (TENSOR + storage(kind="IntStorage"), "in two ways"),
+    "a storage in two ways": (tensor(storage(count=5), (2,), (1,)), "in two ways"),
+    "a storage of two types": (storage(kind="IntStorage"), "in two ways"),
     "a tensor beyond its numbers": (tensor(storage(), (2, 3), (3, 2)), "larger than its"),
     "an offset beyond": (tensor(storage(), (2, 3), (3, 1), offset=1), "larger than its"),
     "numbers used twice": (tensor(storage(), (1 << 40, 6), (0, 1)), "larger than its"),
@@ -245,11 +245,12 @@ ABSURD = {
     "a table that contains itself": (b"}q\x01" + text("a") + b"h\x01s", "nested too deep"),
     "deep tables": (b"]" * 99 + b"a" * 98, "nested too deep"),
     "a tree of shared branches": (
-        b"]q\x00" + b"".join(b"](" + b"h" + bytes([i]) + b"0" * 0 + b"h" + bytes([i]) + b"eq"
-                             + bytes([i + 1]) for i in range(28)),
-        "of absurd size",
+        b"]q\x00" + b"".join(b"0](h%ch%ceq%c" % (i, i, i + 1) for i in range(28)), "absurd size",
     ),
-    "a text mentioned often": (text("a" * 99_999) + b"q\x000](" + b"h\x00" * 99 + b"e", "absurd"),
+    "a text mentioned often": (
+        b"](" + text("a" * 99_999) + b"q\x00" + b"h\x00" * 99 + b"e", "absurd size",
+    ),
+    "a key made of tuples": (b"}" + b")" + b"\x85" * 300_000 + b"K\x01s", "neither texts nor"),
 }  # fmt: skip
 
 
@@ -258,9 +259,11 @@ ABSURD = {
 def test_absurd_contents_are_refused(tmp_path: Path, name: str, form: str) -> None:
     operations, match = ABSURD[name]
     # Used from both: a legacy file lists the storages that its tensors use.
-    path = written(form, tmp_path / "net.pth", program(TENSOR + b"0" + operations), NUMBERS)
+    path = written(form, tmp_path / "net.pth", program(table(a=TENSOR, b=operations)), NUMBERS)
     with pytest.raises(Refused, match=match):
         read(path)
+    with pytest.raises(CheckpointError, match=r"net\.pth"):
+        checkpoints.load(path)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -332,6 +335,8 @@ def test_damaged_files_are_refused(tmp_path: Path, name: str) -> None:
     path.write_bytes(data)
     with pytest.raises(Refused, match=match):
         read(path)
+    with pytest.raises(CheckpointError, match=r"net\.pth"):
+        checkpoints.load(path)
 
 
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
@@ -367,6 +372,23 @@ def test_changed_bytes_never_escape(
         numbers = [t for t in [content] if isinstance(t, torch.Tensor)]
         numbers += list(content.values()) if isinstance(content, dict) else []
         assert all(t is None or t.numel() <= 6 for t in numbers if isinstance(t, torch.Tensor))
+
+
+def test_a_configuration_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    """Files that the first reader takes as well, whose configuration is stored as JSON."""
+    tree: list[Any] = []
+    for _ in range(40):
+        tree = [tree, tree]
+    for params, match in (
+        ({"a": tree}, "absurd size"),
+        ({"a": ["b" * 99_999] * 99}, "texts are of absurd size"),
+        ({(1, 2): 3}, "neither texts nor small integers"),
+    ):
+        path = tmp_path / "net.pth"
+        config = {"class": "x.HRNetModel", "params": params}
+        torch.save({"state_dict": {"a": torch.zeros(1)}, "config": config}, path)
+        with pytest.raises(CheckpointError, match=match):
+            checkpoints.load(path)
 
 
 def test_the_file_of_simpleclick_is_read(shared: Path) -> None:

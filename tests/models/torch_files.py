@@ -44,7 +44,11 @@ def zipped(
 
 
 def sequence(content: bytes, arrays: Mapping[str, Any], keys: object = None) -> bytes:
-    """The sequence of pickles and storages that PyTorch wrote before 1.6."""
+    """The sequence of pickles and storages that PyTorch wrote before 1.6.
+
+    A storage's identity ends with a view there, which is always None.
+    """
+    content = content.replace(b"tQ", b"NtQ")
     system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"int": 4}}
     pickles = [LEGACY_MAGIC, 1001, system]
     parts = [pickle.dumps(value, protocol=2) for value in pickles]
@@ -83,7 +87,10 @@ def text(value: str) -> bytes:
 
 def number(value: int) -> bytes:
     """Operations that leave an integer on the stack."""
-    return b"I" + str(value).encode() + b"\n"
+    if -(1 << 31) <= value < 1 << 31:
+        return b"J" + struct.pack("<i", value)
+    data = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    return b"\x8a" + bytes([len(data)]) + data
 
 
 def numbers(values: Sequence[int]) -> bytes:
