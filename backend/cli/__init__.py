@@ -7,6 +7,7 @@ import sys
 import typer
 
 from backend.cli.cvat_functions import cvat_functions
+from backend.cli.data import data
 from backend.cli.doctor import doctor
 from backend.cli.evaluate import evaluate
 from backend.cli.label import label
@@ -35,6 +36,7 @@ COMMANDS = (
     settings,
     evaluate,
     train,
+    data,
     label,
     cvat_functions,
 )

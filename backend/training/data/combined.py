@@ -71,9 +71,9 @@ class Subset(Source):
         return _digest([self.source.fingerprint(), self.indices.astype("<i8").tobytes().hex()])
 
 
-def without(source: Source, keys: Collection[str]) -> Source:
-    """The source without the pictures of these keys (`Record.key`)."""
-    left = [index for index in range(len(source)) if source.record(index).key not in keys]
+def without(source: Source, names: Collection[str]) -> Source:
+    """The source without the pictures of these names (`Record.name`)."""
+    left = [index for index in range(len(source)) if source.record(index).name not in names]
     return source if len(left) == len(source) else Subset(source, left)
 
 

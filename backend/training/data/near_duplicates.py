@@ -7,7 +7,7 @@ are most probably one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +29,13 @@ NEAR = 8
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """A training picture, by its index and key, that looks like the picture `other`.
+    """A training picture, by its index and name, that looks like the picture `other`.
 
     `bits` is the number of bits in which their hashes differ.
     """
 
     index: int
-    key: str
+    name: str
     other: str
     bits: int
 
@@ -54,11 +54,16 @@ def hashes_of(images: Iterable[Image]) -> Hashes:
 
 
 def near_pictures(
-    source: Source, others: Mapping[str, Image], *, bits: int = NEAR
+    source: Source,
+    others: Mapping[str, Image],
+    *,
+    bits: int = NEAR,
+    looked_at: Callable[[], object] = lambda: None,
 ) -> tuple[Near, ...]:
     """The training pictures that look like one of `others` (by name) or like its mirror image.
 
-    Each is named once, with the picture that it is nearest to; `bits` may differ.
+    Each is named once, with the picture that it is nearest to; `bits` may differ. `looked_at` is
+    called after each training picture.
     """
     if not others:
         return ()
@@ -69,11 +74,12 @@ def near_pictures(
     found = []
     for index in range(len(source)):
         own = np.uint64(difference_hash(source.load(index).image))
+        looked_at()
         distances = np.bitwise_count(known ^ own)
         nearest = int(distances.argmin())
         if distances[nearest] <= bits:
-            key = source.record(index).key
-            found.append(Near(index, key, names[nearest], int(distances[nearest])))
+            name = source.record(index).name
+            found.append(Near(index, name, names[nearest], int(distances[nearest])))
     return tuple(found)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from backend.errors import InvalidRequest
 from backend.training.data.coco import open_annotations
-from backend.training.data.combined import Joined
+from backend.training.data.combined import Joined, without
 from backend.training.data.folders import Folder, holds_pairs
 from backend.training.data.sbd import Sbd
 from backend.training.data.shards import Shards
@@ -16,6 +16,7 @@ from backend.training.data.source import Source
 
 SHARD = ".tar"
 ANNOTATIONS = ".json"
+LIST = ".txt"
 
 TRAINING_FILES = (
     "lvis*train*.json",
@@ -43,7 +44,8 @@ def open_sources(
     """The pictures of all paths, one after the other.
 
     A path is a tar shard, a COCO or LVIS annotation file, or a folder of any of LAYOUTS. Annotation
-    files, wherever they are named, are opened together: LVIS and COCO become their union. `longest`
+    files, wherever they are named, are opened together: LVIS and COCO become their union. A text
+    file takes pictures out: it names one a line, SOURCE/KEY (`Record.name`). `longest`
     limits the long side of the pictures in pixels. With `verify` shards are held against the
     checksums of the manifest beside them. Raises `InvalidRequest` for a path that is not there,
     holds no training data, or is not what its manifest says.
@@ -54,8 +56,9 @@ def open_sources(
     shards = [path for path in paths if path.suffix == SHARD and path.is_file()]
     files = [path for path in paths if path.suffix == ANNOTATIONS and path.is_file()]
     sources: list[Source] = [Shards(shards, longest=longest)] if shards else []
+    lists = [path for path in paths if path.suffix == LIST and path.is_file()]
     for path in paths:
-        if path in shards or path in files:
+        if path in (*shards, *files, *lists):
             continue
         found = _annotation_files(path)
         if found:
@@ -67,7 +70,24 @@ def open_sources(
         for source in sources:
             if isinstance(source, Shards):
                 source.verify()
-    return sources[0] if len(sources) == 1 else Joined(sources)
+    source = sources[0] if len(sources) == 1 else Joined(sources)
+    return _without(source, lists) if lists else source
+
+
+def _without(source: Source, lists: Sequence[Path]) -> Source:
+    names = {
+        line.strip()
+        for path in lists
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.strip()
+    }
+    left = without(source, names)
+    if len(left) == len(source):
+        raise InvalidRequest(
+            f"{lists[0]} names no picture of the training data; it needs SOURCE/KEY on every line "
+            f"(such as {source.record(0).name})"
+        )
+    return left
 
 
 def _open(path: Path, longest: int | None) -> Source:

@@ -73,6 +73,11 @@ class Record:
     kind: Kind
     objects: int
 
+    @property
+    def name(self) -> str:
+        """The set's name and the picture's key: SOURCE/KEY."""
+        return f"{self.source}/{self.key}"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotated:

@@ -51,7 +51,7 @@ def test_copies_are_found_and_others_are_not(mirrored: bool) -> None:
         copy = np.ascontiguousarray(copy[:, ::-1])
     others = {f"e{seed}": photograph(seed) for seed in (7, 1, 8)}
     (near,) = near_pictures(source_of(photograph(2), copy, photograph(3)), others)
-    assert (near.index, near.key, near.other) == (1, "p1", "e1")
+    assert (near.index, near.name, near.other) == (1, "s/p1", "e1")
     assert near.bits <= 4
     assert near_pictures(source_of(photograph(2)), others) == ()
     assert near_pictures(source_of(copy), {}) == ()
@@ -64,5 +64,5 @@ def test_evaluation_pictures_are_taken_out_of_training(tmp_path: Path) -> None:
     source = source_of(photograph(1), photograph(2))
     left, found = excluding(source, [root])
     assert [left.record(index).key for index in range(len(left))] == ["p1"]
-    assert [near.key for near in found] == ["p0"]
+    assert [near.name for near in found] == ["s/p0"]
     assert excluding(left, [root]) == (left, ())

@@ -41,6 +41,20 @@ def test_a_single_shard_is_verified_where_that_is_wanted(tmp_path: Path) -> None
             open_sources(paths, verify=True)
 
 
+def test_a_list_takes_pictures_out(tmp_path: Path) -> None:
+    path = write_shard(tmp_path / "0.tar", 3)
+    taken = tmp_path / "seen.txt"
+    taken.write_text("discs/a1\n\nother/a2\n")
+    source = open_sources([path, taken])
+    assert [source.record(index).key for index in range(len(source))] == ["a0", "a2"]
+    taken.write_text("a1\n")
+    with pytest.raises(InvalidRequest, match="such as discs/a0"):
+        open_sources([path, taken])
+    taken.write_text("discs/a0\ndiscs/a1\ndiscs/a2\n")
+    with pytest.raises(InvalidRequest, match="no training picture is left"):
+        open_sources([path, taken])
+
+
 def write_sbd(root: Path) -> Path:
     ids = scene().layers[0].astype(np.int16)
     pictures = {"one": (scene().image, ids), "two": (scene().image, ids[::-1])}
@@ -75,9 +89,9 @@ def test_paths_that_hold_no_training_data(tmp_path: Path) -> None:
         open_sources([tmp_path / "absent"])
     with pytest.raises(InvalidRequest, match="of a known layout"):
         open_sources([tmp_path])
-    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "a.zip").write_text("x")
     with pytest.raises(InvalidRequest, match="is no training data"):
-        open_sources([tmp_path / "a.txt"])
+        open_sources([tmp_path / "a.zip"])
     with pytest.raises(InvalidRequest, match="no training data was named"):
         open_sources([])
     (tmp_path / "images").mkdir()
