@@ -15,11 +15,12 @@ import torch
 from backend.engine.device import is_out_of_memory
 from backend.errors import TrainingFailed
 from backend.evaluation import machine
-from backend.training import assembly, checkpoint, export, resuming, summary
+from backend.training import assembly, checkpoint, curves, export, resuming, summary
 from backend.training.distributed import World
 from backend.training.feed import Feed
 from backend.training.monitor import Monitor, Reading
 from backend.training.optimisation import rate_factor, set_rate
+from backend.training.plot import FILE, write_curves
 from backend.training.recipe import Inputs, Recipe
 from backend.training.settings import RunSettings
 from backend.training.step import Progress, Stepper
@@ -181,7 +182,7 @@ class Run:
         self._saved_at = self._clock()
 
     def end(self) -> tuple[Path, ...]:
-        """Write checkpoint, weights and summary; gives the files of weights."""
+        """Write checkpoint, weights, summary and curves; gives the files of weights."""
         if not self.world.first:
             return ()
         status = "finished" if self.done >= self.recipe.steps else "stopped"
@@ -196,6 +197,12 @@ class Run:
             half=self.settings.half,
         )
         self._summarise(status, files)
+        write_curves(
+            self._out / FILE,
+            curves.thinned(curves.read(self._out)),
+            self._history.measured,
+            f"{self.recipe.name}, {self.done:,} steps of {self.recipe.batch} samples",
+        )
         return tuple(files)
 
     def _reading(self, progress: Progress, seconds: float, waited: float) -> Reading:
