@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +208,24 @@ def test_a_file_that_became_shorter_is_fetched_anew(
     downloader.fetch(broken_off, tmp_path / "target")
     assert (tmp_path / "target").read_bytes() == DATA[:CHUNK]
     assert [asked for _, asked in server.asked] == [f"bytes={2 * CHUNK * ATTEMPTS}-", None]
+
+
+@pytest.mark.parametrize("digest", [DIGEST, None])
+def test_what_a_person_interrupts_is_continued(
+    server: FileServer, downloader: Downloader, tmp_path: Path, digest: str | None
+) -> None:
+    def impatient(file: str, done: int, total: int | None) -> None:
+        if done >= 10 * CHUNK:
+            raise KeyboardInterrupt
+
+    server.tags = True
+    wanted = Wanted(f"{server.url}/file", None, digest)
+    with pytest.raises(KeyboardInterrupt):
+        replace(downloader, progress=impatient).fetch(wanted, tmp_path / "target")
+    assert (tmp_path / "target.part").stat().st_size == 10 * CHUNK
+    downloader.fetch(wanted, tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == DATA
+    assert server.asked == [("/file", None), ("/file", f"bytes={10 * CHUNK}-")]
 
 
 def test_an_absent_file_is_told_by_its_status(
