@@ -292,26 +292,61 @@ def assert_few_differ(mask: Masks, recorded: npt.NDArray[np.uint8], tolerance: T
     assert np.count_nonzero(mask ^ wanted) <= tolerance.pixels * mask.size
 
 
+@dataclass(frozen=True)
+class CropRules:
+    """The numbers of the unit cases, read from their description."""
+
+    focus: tuple[float, ...]
+    target: tuple[float, ...]
+    merged: tuple[float, ...]
+
+    @classmethod
+    def of(cls, document: Document) -> CropRules:
+        return cls(
+            fractions(r"LOGITS > (.+?), .* PROBABILITY > (.+?), ratio (.+?),", document["focus"]),
+            fractions(
+                r"prev>(.+?), .*logits>(.+?) .*expansion (.+?), min_crop (.+?);", document["target"]
+            ),
+            fractions(r"logits>(.+?)\) into \(prev>(.+?)\)", document["merged"]),
+        )
+
+
+def fractions(pattern: str, text: str) -> tuple[float, ...]:
+    """The numbers in the groups of a pattern that occurs in a description."""
+    found = re.search(pattern, text)
+    assert found, f"case.json says nothing like {pattern!r}"
+    return tuple(float(group) for group in found.groups())
+
+
 def test_crops(crops: Case) -> None:
     arrays = crops.arrays("crops.npz")
+    rules = CropRules.of(crops.document)
     columns = crops.document["table_columns"]
     rows = [dict(zip(columns, row, strict=True)) for row in arrays["table"].tolist()]
+    assert rows
     for row, logits, previous, merged in zip(
         rows, arrays["pred_logits"], arrays["prev_prob"], arrays["merged"], strict=True
     ):
         click = (row["click_y"], row["click_x"])
-        now, before = logits > 0.49, previous > 0.49
-        target = Roi(row["global_y1"], row["global_y2"] - 1, row["global_x1"], row["global_x2"] - 1)
-        focus = focus_region(now, before, click, target, 1.4)
-        assert focus == Roi(
-            row["focus_y1"], row["focus_y2"] - 1, row["focus_x1"], row["focus_x2"] - 1
+        now, before = logits > rules.focus[0], previous > rules.focus[1]
+        within = recorded_region(row, "global")
+        assert focus_region(now, before, click, within, rules.focus[2]) == recorded_region(
+            row, "focus"
         )
-        known = mask_roi(before if before.any() else now)
+        least = previous > rules.target[0]
+        known = mask_roi(least if least.any() else logits > rules.target[1])
         size: Size = (now.shape[0], now.shape[1])
+        found = None if known is None else target_region(known, [click], size, *rules.target[2:])
         wanted = tuple(row[f"target_{edge}"] for edge in ("rmin", "rmax", "cmin", "cmax"))
-        found = None if known is None else target_region(known, [click], size, 1.4, 10)
         assert (found or (-1, -1, -1, -1)) == wanted
-        assert np.array_equal(progressive_merge(logits > 0, before, click, unchanged=True), merged)
+        new, old = logits > rules.merged[0], previous > rules.merged[1]
+        assert np.array_equal(progressive_merge(new, old, click, unchanged=True), merged)
+
+
+def recorded_region(row: Mapping[str, int], name: str) -> Roi:
+    """A region that a table gives half-open."""
+    top, bottom, left, right = (row[f"{name}_{edge}"] for edge in ("y1", "y2", "x1", "x2"))
+    return Roi(top, bottom - 1, left, right - 1)
 
 
 def authors_file(case: Case, path: Path) -> Path:
