@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -60,7 +60,8 @@ class FileServer:
                     self.send_header("ETag", tag)
                 self.end_headers()
                 end = None if server.breaks_after is None else start + server.breaks_after
-                self.wfile.write(data[start:end])
+                with suppress(ConnectionError):
+                    self.wfile.write(data[start:end])
 
             def log_message(self, *args: object) -> None:
                 """Quiet: what was asked is in `asked`."""
