@@ -17,6 +17,12 @@ from typing import Any
 from backend.errors import InvalidRequest
 from backend.training.data.decoding import MAX_PIXELS
 
+STUFF = range(92, 184)
+"""The categories of COCO's stuff files (Caesar et al., CVPR 2018)."""
+
+THINGS = 183
+"""The one of them that is no stuff: it covers all things of a picture together."""
+
 ANNOTATION_FOLDERS = ("annotations", "annotation", "labels")
 
 
@@ -59,12 +65,15 @@ def read_annotations(path: Path) -> AnnotationFile:
         content = json.loads(path.read_bytes())
         images, annotations = content["images"], content["annotations"]
         categories = content.get("categories", [])
+        flavour = _flavour(annotations, categories)
+        if flavour is Flavour.STUFF:
+            annotations = [one for one in annotations if one["category_id"] != THINGS]
         return AnnotationFile(
             path,
-            _flavour(annotations, categories),
+            flavour,
             {int(image["id"]): _listed(image) for image in images},
             _by_picture(annotations, {int(image["id"]) for image in images}, path),
-            frozenset(int(one["id"]) for one in categories if _is_stuff(one)),
+            _stuff(flavour, categories),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidRequest(
@@ -102,16 +111,18 @@ def _flavour(
         return Flavour.LVIS
     if annotations and "segments_info" in annotations[0]:
         return Flavour.PANOPTIC
-    if categories and all(_is_stuff(category) for category in categories):
+    if categories and all(category["id"] in STUFF for category in categories):
         return Flavour.STUFF
     return Flavour.COCO
 
 
-def _is_stuff(category: Mapping[str, Any]) -> bool:
-    if "isthing" in category:
-        return not category["isthing"]
-    supercategory = str(category.get("supercategory", ""))
-    return supercategory.endswith("-stuff") or supercategory == "other"
+def _stuff(flavour: Flavour, categories: Sequence[Mapping[str, Any]]) -> frozenset[int]:
+    """The categories that are stuff; only panoptic files say so of each."""
+    return frozenset(
+        int(category["id"])
+        for category in categories
+        if flavour is Flavour.STUFF or not category.get("isthing", True)
+    )
 
 
 def _listed(image: Mapping[str, Any]) -> Listed:

@@ -110,7 +110,7 @@ def _laid_on(
         return host
     image = host.image.copy()
     image[there] = _blended(image[there], piece[here], _opacity(shape, sigma)[here])
-    id_ = 1 + max(int(layer.max()) for layer in host.layers)
+    id_ = 1 + max(BACKGROUND, *(int(layer.max()) for layer in host.layers))
     layers = tuple(_covered(layer, there, seen) for layer in host.layers)
     layers[0][there][seen] = id_
     kind = Kind.INSTANCES if host.kind is Kind.PARTS else host.kind

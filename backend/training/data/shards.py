@@ -42,6 +42,9 @@ MAX_DESCRIPTION = 1 << 20
 
 MANIFEST = "manifest.json"
 
+MOST_OPEN = 128
+"""Shards that a process keeps open; the usual limit is 1,024 files of all kinds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -137,9 +140,12 @@ class Shards(Source):
         """
         path = self.paths[shard]
         try:
-            if shard not in self._open:
-                self._open[shard] = io.FileIO(path)
-            data = os.pread(self._open[shard].fileno(), place.size, place.offset)
+            file = self._open.get(shard)
+            if file is None:
+                if len(self._open) >= MOST_OPEN:
+                    self._open.pop(next(iter(self._open)))
+                file = self._open[shard] = io.FileIO(path)
+            data = os.pread(file.fileno(), place.size, place.offset)
         except OSError as error:
             raise InvalidImage(f"{path} cannot be read ({error.strerror})") from error
         if len(data) < place.size:

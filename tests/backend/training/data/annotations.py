@@ -80,7 +80,7 @@ def write_stuff(path: Path, annotations: Sequence[dict[str, Any]], pictures: Seq
         for number in pictures
     ]
     categories = [
-        {"id": 1, "name": "grass", "supercategory": "plant-stuff"},
+        {"id": 124, "name": "grass", "supercategory": "plant"},
         {"id": 183, "name": "other", "supercategory": "other"},
     ]
     return write_json(path, images, annotations, categories)

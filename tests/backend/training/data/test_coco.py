@@ -111,7 +111,8 @@ def test_stuff_joins_and_belongs_to_no_hierarchy(root: Path) -> None:
     floor = (0, 0, WIDTH, HEIGHT)
     lvis = write_lvis(root / "lvis_v1_train.json", [annotation(1, SHIRT)], pictures=(1,))
     coco = write_coco(root / "instances_train2017.json", [annotation(1, PERSON)])
-    stuff = write_stuff(root / "stuff_train2017.json", [annotation(1, floor)], (1,))
+    outlines = [annotation(1, floor, category_id=124), annotation(1, SHIRT, category_id=183)]
+    stuff = write_stuff(root / "stuff_train2017.json", outlines, (1,))
     picture = open_sources([root]).load(0)
     assert {path.name for path in (lvis, coco, stuff)} == {
         path.name for path in root.glob("*.json")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.training.data.copy_paste import CopyPaste
-from backend.training.data.source import Annotated, Kind
+from backend.training.data.source import IGNORE, Annotated, Kind
 from tests.backend.training.data.pictures import annotated, layer_of, scene
 
 PLAIN = CopyPaste(p=1, smallest=100, recolour=(), blend=(0.3, 0.3))
@@ -82,6 +82,13 @@ def test_a_thing_on_parts_is_no_part() -> None:
     assert PLAIN.paste(parts, donor(), np.random.default_rng(0)).kind is Kind.INSTANCES
     regions = replace(host(), kind=Kind.REGIONS)
     assert PLAIN.paste(regions, donor(), np.random.default_rng(0)).kind is Kind.REGIONS
+
+
+def test_a_host_of_which_nothing_is_known() -> None:
+    unknown = annotated(np.full((120, 160), IGNORE, np.int32))
+    after = PLAIN.paste(unknown, donor(), np.random.default_rng(0))
+    assert [ref.id for ref in after.objects] == [1] and after.mask(0).any()
+    np.testing.assert_array_equal(after.ignored(), ~after.mask(0))
 
 
 def test_recolouring_changes_the_object_alone() -> None:

@@ -103,6 +103,14 @@ def test_a_copy_opens_its_own_files(tmp_path: Path) -> None:
     np.testing.assert_array_equal(copy.load(1).image, shards.load(1).image)
 
 
+def test_few_shards_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.training.data.shards.MOST_OPEN", 2)
+    shards = Shards([write_shard(tmp_path / f"{number}.tar", 1) for number in range(5)])
+    images = [shards.load(index).image for index in (0, 1, 2, 3, 4, 0)]
+    assert len(shards._open) == 2
+    np.testing.assert_array_equal(images[0], images[-1])
+
+
 def test_fingerprint_is_of_names_and_sizes(tmp_path: Path) -> None:
     first = Shards([write_shard(tmp_path / "a" / "s.tar", 2)]).fingerprint()
     assert Shards([write_shard(tmp_path / "b" / "s.tar", 2)]).fingerprint() == first
