@@ -82,10 +82,12 @@ def trial(name: str) -> Trial:
     recipe = INTERACTIVE[name]
     if name in SIMPLECLICK:
         return Trial(recipe, partial(four_blocks, name), steps=10, rate=1e-4)
-    wide = name == "clickattention-b3-s2" or "hrnet32" in name
-    rate = 3e-4 if wide else 1e-3
+    if name == "clickattention-b3-s2":
+        return Trial(recipe, partial(models.create, name), steps=14, rate=3e-4)
+    if "hrnet32" in name:
+        return Trial(recipe, partial(models.create, name), steps=18, rate=5e-4)
     steps = 8 if name in QUICK else 24 if name.startswith("focalclick-hrnet18s") else 14
-    return Trial(recipe, partial(models.create, name), steps, rate)
+    return Trial(recipe, partial(models.create, name), steps)
 
 
 def short(names: Iterable[str]) -> list[object]:
