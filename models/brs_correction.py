@@ -32,8 +32,8 @@ Rest = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Shown:
-    """What the network sees: `image` [B, 3, h, w] in [0, 1], `points` [B, 2P, 3] and, where it
-    has this input, `previous` [B, 1, h, w]. With `mirrored` the second half of the batch is the
+    """What the network sees: `image` [B, 3, h, w] normalised, `points` [B, 2P, 3] and, where it has
+    this input, `previous` [B, 1, h, w]. With `mirrored` the second half of the batch is the
     first, mirrored. `size` (height, width) is that of the logits wanted.
     """
 
@@ -70,7 +70,7 @@ class ChannelCorrection(Correction):
     def __init__(self, network: RitmNetwork, mode: BrsMode, shown: Shown) -> None:
         self._size = shown.size
         with torch.no_grad():
-            fused = network.fuse(shown.image, shown.points, shown.previous)
+            fused = network.joined(shown.image, click_maps(network, shown), shown.previous)
             self._features, self._rest = features_and_rest(network, mode, *fused)
         self.length = 2 * self._features.shape[1]
 
@@ -96,15 +96,14 @@ class InputCorrection(Correction):
         self._shown = shown
         self._corrects_picture = mode == "RGB-BRS"
         with torch.no_grad():
-            height, width = shown.image.shape[-2:]
-            self._picture = network.normalised(shown.image)
-            self._maps = network.dist_maps(shown.points, (height, width))
+            self._maps = click_maps(network, shown)
+        height, width = self._maps.shape[-2:]
         self._shape = (1, 3 if self._corrects_picture else 2, height, width)
         self.length = self._shape[1] * height * width
 
     def logits(self, x: Tensor) -> Tensor:
         """Of picture + x, or of click maps + x."""
-        picture, maps = self._picture, self._maps
+        picture, maps = self._shown.image, self._maps
         if self._corrects_picture:
             picture = picture + self._for_batch(x)
         else:
@@ -121,6 +120,12 @@ class InputCorrection(Correction):
     def _for_batch(self, x: Tensor) -> Tensor:
         x = x.view(self._shape)
         return torch.cat([x, x.flip(3)]) if self._shown.mirrored else x
+
+
+def click_maps(network: RitmNetwork, shown: Shown) -> Tensor:
+    """[B, 2, h, w] for the clicks that the network is shown."""
+    maps: Tensor = network.dist_maps(shown.points, (shown.image.shape[2], shown.image.shape[3]))
+    return maps
 
 
 def correction(network: RitmNetwork, mode: BrsMode, shown: Shown) -> Correction:

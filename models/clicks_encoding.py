@@ -46,13 +46,12 @@ class DistMaps(nn.Module):
 
         The first P rows are positive clicks, the others negative ones; `ABSENT` rows are none.
         """
-        squared = self._squared_distances(points, size)
         if self.disks:
-            return (squared <= self.radius**2).float()
-        return squared.sqrt_().mul_(2 / self.radius).tanh_()
+            return (self._squared_distances(points, size, 1) <= self.radius**2).float()
+        return self._squared_distances(points, size, self.radius).sqrt_().mul_(2).tanh_()
 
-    def _squared_distances(self, points: Tensor, size: tuple[int, int]) -> Tensor:
-        """To the nearest click of each sign, in squared pixels: [B, 2, H, W]."""
+    def _squared_distances(self, points: Tensor, size: tuple[int, int], unit: float) -> Tensor:
+        """To the nearest click of each sign, in squares of `unit` pixels: [B, 2, H, W]."""
         height, width = size
         batch, count, _ = points.shape
         places = points[..., :2].float()
@@ -63,9 +62,9 @@ class DistMaps(nn.Module):
             absent = ((places < 0) | (places >= limits)).any(dim=2)
         rows = torch.arange(height, device=points.device, dtype=torch.float32)
         columns = torch.arange(width, device=points.device, dtype=torch.float32)
-        vertical = (rows - places[:, :, :1]).square_()
-        horizontal = (columns - places[:, :, 1:]).square_()
-        vertical[absent] = FAR * self.radius**2
+        vertical = (rows - places[:, :, :1]).div_(unit).square_()
+        horizontal = (columns - places[:, :, 1:]).div_(unit).square_()
+        vertical[absent] = FAR * (self.radius / unit) ** 2
         vertical = vertical.view(batch, 2, count // 2, height, 1)
         horizontal = horizontal.view(batch, 2, count // 2, 1, width)
         # One click after another: all at once would take memory for every pixel and every click.

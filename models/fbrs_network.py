@@ -7,6 +7,8 @@ clicks and picture comes after their activation. Tensor names are the authors'.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import nn
 
 from models.ritm_config import RitmConfig
@@ -15,6 +17,8 @@ from models.ritm_network import RitmNetwork, activation
 
 class FbrsNetwork(RitmNetwork):
     """Picture and clicks to logits, in the steps of `RitmNetwork`."""
+
+    normalised_before_zoom: ClassVar[bool] = True
 
     def __init__(self, config: RitmConfig) -> None:
         super().__init__(config)

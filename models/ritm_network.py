@@ -6,7 +6,7 @@ Segmentation", ICIP 2022. Tensor names are the authors'.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -40,8 +40,13 @@ class Scaled(nn.Module):
 
 
 class RitmNetwork(nn.Module):
-    """Picture, clicks and previous mask to logits, in three steps: fuse, features, classify."""
+    """Picture, clicks and previous mask to logits, in three steps: fuse, features, classify.
 
+    With `normalised_before_zoom` the authors normalise a picture before they resample it, without,
+    afterwards: all the same but for the last digit, of which refinement makes more.
+    """
+
+    normalised_before_zoom: ClassVar[bool] = False
     mean: Tensor
     std: Tensor
 
@@ -75,8 +80,13 @@ class RitmNetwork(nn.Module):
         `previous` [B, 1, H, W] the previous probabilities; None where there are none yet, and
         ignored by networks without this input.
         """
+        return self.answer(self.normalised(image), points, previous)
+
+    def answer(self, image: Tensor, points: Tensor, previous: Tensor | None = None) -> Logits:
+        """As `forward`, of a normalised picture."""
         size = image.shape[-2:]
-        logits, aux = self.classify(self.features(*self.fuse(image, points, previous)))
+        maps = self.dist_maps(points, (size[0], size[1]))
+        logits, aux = self.classify(self.features(*self.joined(image, maps, previous)))
         if aux is not None:
             aux = resized(aux, size) if self.config.with_aux_output else None
         return Logits(resized(logits, size), aux)

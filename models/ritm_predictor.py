@@ -89,6 +89,7 @@ class RitmSegmenter(Segmenter):
         self._network.dist_maps.whole_pixels = self.options.cpu_maps
         self._network.dist_maps.overrun = self.options.cpu_maps_overrun
         self._sees_previous = network.config.with_prev_mask
+        self._normalises_early = network.normalised_before_zoom and not fast
 
     def prepare(self, image: Image, picture: str | None = None) -> RitmPrepared:
         """Keep the picture, and shrink it for the first click. Raises ValueError."""
@@ -264,11 +265,11 @@ class RitmSegmenter(Segmenter):
             memory = Memory(basis.previous, basis.region)
             task = replace(task, view=view, memory=memory)
         inputs, lists = self._inputs([task])
-        inputs = inputs.to(self.device)
+        image, previous = self._on_device(inputs)
         return Shown(
-            image=inputs[:, :3].contiguous(memory_format=self._layout),
+            image=image,
             points=points_tensor(lists, self.device),
-            previous=inputs[:, 3:] if self._sees_previous else None,
+            previous=previous,
             mirrored=self.options.flip,
             size=size,
         )
@@ -303,19 +304,26 @@ class RitmSegmenter(Segmenter):
 
     def _pass(self, seen: Tensor, clicks: Sequence[Positions]) -> Tensor:
         """Logits [B, h, w] of what is seen, [B, 3 or 4, h, w]."""
+        image, previous = self._on_device(seen)
+        points = points_tensor(clicks, self.device)
+        return self._network.answer(image, points, previous).instances[:, 0]
+
+    def _on_device(self, seen: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The normalised pictures [B, 3, h, w] and the previous maps [B, 1, h, w] of inputs."""
         seen = seen.to(self.device)
-        logits: Tensor = self._network(
-            seen[:, :3].contiguous(memory_format=self._layout),
-            points_tensor(clicks, self.device),
-            seen[:, 3:] if self._sees_previous else None,
-        ).instances
-        return logits[:, 0]
+        image = seen[:, :3].contiguous(memory_format=self._layout)
+        if not self._normalises_early:
+            image = self._network.normalised(image)
+        return image, seen[:, 3:] if self._sees_previous else None
 
     def _input(self, task: _Task) -> Tensor:
         """Picture and previous map as the network sees them: float32 [3 or 4, h, w]."""
         view, fast = task.view, self.options.fast_arithmetic
         first = view.sizes[0] if fast else view.source.size
-        layers = [_picture(task, first)]
+        picture = _picture(task, first)
+        if self._normalises_early:
+            picture = self._network.normalised(picture.to(self.device))[0].cpu()
+        layers = [picture]
         if self._sees_previous:
             previous = self._shown(task).seen(view.source, first)
             layers.append(torch.zeros(1, *first) if previous is None else previous[None])
