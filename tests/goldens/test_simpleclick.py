@@ -7,9 +7,8 @@ sizes, clicks and seeds serve as well.
 from __future__ import annotations
 
 import json
+import pickle
 import re
-import sys
-import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -37,6 +36,7 @@ from models.simpleclick import (
 from models.simpleclick_config import CLASS
 from models.state import State
 from tests.goldens.cases import Case, cases, golden_folder, parametrize
+from tests.models.torch_files import authors_code
 
 LOGITS_ABSOLUTE, LOGITS_RELATIVE = 2e-4, 1e-4
 PROBABILITY = 1e-3
@@ -258,18 +258,14 @@ def test_click_sequence(case: Case, sequence: str) -> None:
 def test_the_authors_file_gives_the_authors_network(case: Case, tmp_path: Path) -> None:
     """Their container with the pickled loss in its configuration, and all the weights."""
     config = restricted_reader.read(case.folder / "config_only.pth")["config"]
-    name = "isegm.model.modeling.transformer_helper.cross_entropy_loss"
-    loss = type("CrossEntropyLoss", (nn.Module,), {"__module__": name})
-    modules = [".".join(name.split(".")[: end + 1]) for end in range(name.count(".") + 1)]
-    sys.modules.update({module: types.ModuleType(module) for module in modules})
-    sys.modules[name].CrossEntropyLoss = loss  # type: ignore[attr-defined]
     path = tmp_path / "cocolvis_vit_base.pth"
-    try:
-        config["params"]["head_params"]["value"]["loss_decode"] = loss()
+    module = "isegm__model__modeling__transformer_helper__cross_entropy_loss"
+    with authors_code(**{f"{module}__CrossEntropyLoss": nn.Module}) as code:
+        head = config["params"]["head_params"]["value"]
+        head["loss_decode"] = code["CrossEntropyLoss"]()
         torch.save({"state_dict": case.state_dict(), "config": config}, path)
-    finally:
-        for module in modules:
-            del sys.modules[module]
+    with pytest.raises(pickle.UnpicklingError, match="CrossEntropyLoss"):
+        torch.load(path, weights_only=True)
     found = checkpoints.load(path)
     published = CONFIGS[found.architecture]
     assert published == SimpleClickConfig.from_serialized(found.config)

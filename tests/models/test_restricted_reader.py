@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import sys
 import types
 import zipfile
 from collections import OrderedDict
@@ -23,7 +22,16 @@ from models import checkpoints, restricted_reader
 from models.checkpoints import CheckpointError
 from models.restricted_reader import Refused, read
 from tests.models import torch_files
-from tests.models.torch_files import FORMS, program, storage, table, tensor, text, written
+from tests.models.torch_files import (
+    FORMS,
+    authors_code,
+    program,
+    storage,
+    table,
+    tensor,
+    text,
+    written,
+)
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Detected pickle protocol", "ignore:Couldn't retrieve source code"
@@ -33,54 +41,26 @@ NUMBERS = {"0": np.arange(6, dtype=np.float32)}
 TENSOR = tensor(storage(), (2, 3), (3, 1))
 
 
-class Loss(torch.nn.Module):
-    """Stands for the loss in SimpleClick's configuration."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = 1.0
-        self.criterion = Loss.forward
-
-
-def with_authors_code(content: Callable[[], Any], path: Path, **options: Any) -> Path:
-    """Save what needs classes of the package `isegm`; the package is gone afterwards."""
-    module = types.ModuleType("isegm.model.modeling.cross_entropy_loss")
-    names = ["isegm", "isegm.model", "isegm.model.modeling", module.__name__, "easydict"]
-    loss = type("CrossEntropyLoss", (Loss,), {"__module__": module.__name__})
-    easy = type("EasyDict", (dict,), {"__module__": "easydict"})
-    module.CrossEntropyLoss = loss  # type: ignore[attr-defined]
-    for name in names:
-        sys.modules[name] = types.ModuleType(name)
-    sys.modules[module.__name__] = module
-    sys.modules["easydict"].EasyDict = easy  # type: ignore[attr-defined]
-    try:
-        torch.save(content(), path, **options)
-    finally:
-        for name in names:
-            del sys.modules[name]
-    return path
-
-
-def authors_content() -> dict[str, Any]:
-    """A state dict with a configuration that holds an object and a table of another kind."""
-    loss = sys.modules["isegm.model.modeling.cross_entropy_loss"].CrossEntropyLoss()
-    loss.register_buffer("table", torch.ones(3))
-    loss.criterion = None
-    neck = sys.modules["easydict"].EasyDict(in_dim=8)
-    neck.hidden = "left out"
-    config = {"class": "x.Network", "params": {"loss": loss, "neck": neck, "sizes": (1, 2)}}
-    return {"state_dict": OrderedDict(torch.nn.Linear(3, 2).state_dict()), "config": config}
+WEIGHTS = OrderedDict(weight=torch.ones(2, 3), bias=torch.zeros(2))
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 def test_objects_are_left_out_and_tables_kept(tmp_path: Path, legacy: bool, protocol: int) -> None:
-    path = with_authors_code(
-        authors_content,
-        tmp_path / "net.pth",
-        _use_new_zipfile_serialization=not legacy,
-        pickle_protocol=protocol,
-    )
+    """SimpleClick's container: a module in the configuration, and tables of another kind."""
+    path = tmp_path / "net.pth"
+    with authors_code(isegm__model__losses__Loss=torch.nn.Module, easydict__EasyDict=dict) as code:
+        loss = code["Loss"]()
+        loss.register_buffer("table", torch.ones(3))
+        neck = code["EasyDict"](in_dim=8)
+        neck.hidden = "left out"
+        config = {"class": "x.Network", "params": {"loss": loss, "neck": neck, "sizes": (1, 2)}}
+        torch.save(
+            {"state_dict": WEIGHTS, "config": config},
+            path,
+            _use_new_zipfile_serialization=not legacy,
+            pickle_protocol=protocol,
+        )
     with pytest.raises(pickle.UnpicklingError):
         torch.load(path, weights_only=True)
     with pytest.raises(ModuleNotFoundError):
@@ -89,10 +69,45 @@ def test_objects_are_left_out_and_tables_kept(tmp_path: Path, legacy: bool, prot
     parameters = {"loss": None, "neck": {"in_dim": 8}, "sizes": (1, 2)}
     assert content["config"] == {"class": "x.Network", "params": parameters}
     assert type(content["config"]["params"]["neck"]) is dict
-    assert {name: t.shape for name, t in content["state_dict"].items()} == {
-        "weight": (2, 3),
-        "bias": (2,),
-    }
+    assert content["state_dict"].keys() == WEIGHTS.keys()
+    assert all(torch.equal(content["state_dict"][name], t) for name, t in WEIGHTS.items())
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+def test_a_whole_training_is_left_out_beside_its_network(tmp_path: Path, legacy: bool) -> None:
+    """TransT's container: constructor, settings, statistics and optimiser beside `net`."""
+    path = tmp_path / "TransT_ep0500.pth.tar"
+    network = torch.nn.Linear(3, 2)
+    optimiser = torch.optim.AdamW(network.parameters())
+    network(torch.ones(1, 3)).sum().backward()
+    optimiser.step()
+    with authors_code(
+        ltr__admin__model_constructor__NetConstructor=object,
+        ltr__admin__settings__Settings=object,
+        ltr__admin__stats__AverageMeter=object,
+    ) as code:
+        constructor, settings = code["NetConstructor"](), code["Settings"]()
+        constructor.fun_name, constructor.kwds = "transt_resnet50", {"settings": settings}
+        settings.device, settings.scale = torch.device("cuda", 0), np.float64(0.25)
+        meter = code["AverageMeter"]()
+        meter.history = [np.float32(1.5), b"bytes"]
+        content = {
+            "epoch": 500,
+            "net_type": "TransT",
+            "net": network.state_dict(),
+            "net_info": None,
+            "constructor": constructor,
+            "optimizer": optimiser.state_dict(),
+            "stats": OrderedDict(train=OrderedDict(loss=meter, seen={1, 2})),
+            "settings": settings,
+        }
+        torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    found = read(path)
+    assert (found["epoch"], found["net_type"]) == (500, "TransT")
+    assert (found["constructor"], found["settings"]) == (None, None)
+    assert found["stats"]["train"] == {"loss": None, "seen": [1, 2]}
+    assert all(torch.equal(found["net"][name], t) for name, t in network.state_dict().items())
+    assert len(found["optimizer"]["state"]) == 2
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])

@@ -5,14 +5,42 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import sys
+import types
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 FORMS = ("zip", "legacy")
+
+
+@contextmanager
+def authors_code(**bases: type) -> Iterator[dict[str, type]]:
+    """Classes of packages that are not installed, importable meanwhile as their files need it.
+
+    A keyword is a path with `__` for dots and the value the class's base; yields the classes by
+    their last name.
+    """
+    classes: dict[str, type] = {}
+    modules: set[str] = set()
+    for path, base in bases.items():
+        *module, name = path.split("__")
+        packages = {".".join(module[: end + 1]) for end in range(len(module))}
+        modules |= packages
+        for package in packages:
+            sys.modules.setdefault(package, types.ModuleType(package))
+        classes[name] = type(name, (base,), {"__module__": ".".join(module)})
+        setattr(sys.modules[".".join(module)], name, classes[name])
+    try:
+        yield classes
+    finally:
+        for module_name in modules:
+            del sys.modules[module_name]
+
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
