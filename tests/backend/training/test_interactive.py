@@ -14,9 +14,9 @@ import models
 from backend.errors import InvalidRequest, TrainingFailed
 from backend.training.chance import seed_all
 from backend.training.click_rounds import Rounds, next_points, simulated
-from backend.training.interactive import InteractiveSettings, InteractiveTask, scaled
+from backend.training.interactive import InteractiveSettings, InteractiveTask, scaled, viewed
 from backend.training.interactive_data import InteractiveBatch, Samples, batches, joined
-from backend.training.recipes import ritm
+from backend.training.recipes import focalclick, ritm
 from backend.training.task import Share
 from backend.training.validation import Validation
 from models.ritm_network import Logits
@@ -270,6 +270,34 @@ def test_samples_that_do_not_fit_are_drawn_again(source: Pictures) -> None:
         assert (Samples(source, below, 0)[number].labels == 1).sum() < (low + high) / 2
     with pytest.raises(TrainingFailed, match="no sample"):
         Samples(source, replace(sampling, least=HEIGHT * WIDTH), 0)[0]
+
+
+def test_close_views_show_what_their_regions_hold(source: Pictures) -> None:
+    sampling = focalclick.SEGFORMER.sampling
+    small = small_samples(sampling.settings, 128, 128)
+    samples = Samples(source, replace(sampling, settings=small, least=50, fullest=1.0), 1)
+    made = joined([samples[n] for n in range(6)])
+    assert made.focus is not None
+    again = joined([samples[n] for n in range(6)])
+    assert again.focus is not None
+    assert torch.equal(made.focus.images, again.focus.images)
+    view = viewed(made.focus, made.points)
+    assert view.image.shape == (6, 3, 128, 128)
+    assert 0 <= float(view.image.min()) <= float(view.image.max()) <= 1
+    checked = 0
+    for sample, points in enumerate(made.points):
+        left, top, right, bottom = made.focus.regions[sample].tolist()
+        for row, column, _ in points[points[:, 0] >= 0].tolist():
+            if top <= row < bottom and left <= column < right:
+                place = points[:, 0].eq(row) & points[:, 1].eq(column)
+                seen = view.points[sample][place][0, :2]
+                assert 0 <= float(seen.min()) <= float(seen.max()) < 128
+                own = made.labels[sample, 0, int(row), int(column)]
+                near = made.focus.labels[sample, 0, int(seen[0]), int(seen[1])]
+                checked += int(own == near)
+                checked -= int(own != near)
+    # Close to edges, resampling may put a click on the other side.
+    assert checked > 20
 
 
 def test_pictures_show_clicks_truth_and_answers(
