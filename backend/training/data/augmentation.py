@@ -44,12 +44,16 @@ def augment(
 
 
 def resized(image: Image, layers: Layers, height: int, width: int) -> Augmented:
-    """Both at height x width: the image bilinear, the layers nearest."""
+    """Both at height x width: the image bilinear, the layers nearest.
+
+    OpenCV's plain nearest value is the one towards the upper left: it moves masks by half a pixel
+    against the image. The exact one does not.
+    """
     size = (width, height)
     return (
         np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8),
         tuple(
-            np.asarray(cv2.resize(layer, size, interpolation=cv2.INTER_NEAREST), np.int32)
+            np.asarray(cv2.resize(layer, size, interpolation=cv2.INTER_NEAREST_EXACT), np.int32)
             for layer in layers
         ),
     )

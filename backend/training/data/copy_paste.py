@@ -76,7 +76,7 @@ class CopyPaste:
         way = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
         piece = np.asarray(cv2.resize(image[window], size, interpolation=way), np.uint8)
         own = np.ascontiguousarray(mask[window]).view(np.uint8)
-        shape = cv2.resize(own, size, interpolation=cv2.INTER_NEAREST).view(np.bool_)
+        shape = cv2.resize(own, size, interpolation=cv2.INTER_NEAREST_EXACT).view(np.bool_)
         if rng.random() < 0.5:
             piece = np.asarray(cv2.flip(piece, 1), np.uint8)
             shape = np.ascontiguousarray(shape[:, ::-1])

@@ -99,7 +99,7 @@ def same_size(layer: Layer, image: Image, name: str) -> Layer:
             f"{name}: the mask is {columns} x {rows} pixels, the picture {width} x {height}; "
             "a mask needs the size of its upright picture"
         )
-    resized = cv2.resize(layer, (width, height), interpolation=cv2.INTER_NEAREST)
+    resized = cv2.resize(layer, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     return np.asarray(resized, np.int32)
 
 

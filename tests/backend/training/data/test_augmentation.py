@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -98,6 +99,28 @@ def test_ids_of_any_size_and_ignore_survive(step: Augmentation) -> None:
     for seed in range(5):
         _, (moved,) = augment([step], image, (layer,), np.random.default_rng(seed))
         assert set(np.unique(moved).tolist()) <= {1_234_567, IGNORE, 0}
+
+
+def test_masks_do_not_drift_against_the_image() -> None:
+    """A disc's middle, drawn bright, is where the disc's mask has its middle."""
+    steps = (
+        RandomResize(),
+        AlignedCrop(128, shares=(0.99, 1.3)),
+        ShiftScaleRotate(scale=0.2, degrees=30, p=1),
+    )
+    drift = []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        layer = np.zeros((100, 100), np.int32)
+        cv2.circle(layer, tuple(rng.integers(40, 60, 2).tolist()), int(rng.integers(9, 30)), 1, -1)
+        image = (255 * layer[..., None].repeat(3, 2)).astype(np.uint8)
+        seen, (mask,) = steps[seed % 3](image, (layer,), rng)
+        rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]]
+        bright = seen[..., 0] / seen[..., 0].sum(dtype=float)
+        drift.append(
+            [(where * bright).sum() - where[mask == 1].mean() for where in (rows, columns)]
+        )
+    assert np.abs(np.mean(drift, axis=0)).max() < 0.05
 
 
 def sizes(step: Augmentation, count: int = 1000) -> np.ndarray:
