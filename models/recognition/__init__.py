@@ -12,7 +12,15 @@ from typing import Any
 from torch import Tensor
 
 from models.plain_values import BoundedCopy, NotPlain
-from models.recognition import clickattention, focalclick, mobilesam, ritm, simpleclick, unsupported
+from models.recognition import (
+    clickattention,
+    fbrs,
+    focalclick,
+    mobilesam,
+    ritm,
+    simpleclick,
+    unsupported,
+)
 from models.recognition.opened import CheckpointError, OpenedFile, Recognised, some
 
 __all__ = ["SYSTEMS", "CheckpointError", "OpenedFile", "Recognised", "recognised"]
@@ -21,6 +29,7 @@ SYSTEMS: tuple[Callable[[OpenedFile], Recognised | None], ...] = (
     unsupported.recognise,
     mobilesam.recognise,
     ritm.recognise,
+    fbrs.recognise,
     focalclick.recognise,
     clickattention.recognise,
     simpleclick.recognise,

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from models.brs_options import CLICKS_LIMIT
+from models.fbrs_options import FbrsOptions
 from models.ritm_options import FAITHFUL, RitmOptions
 
 OTHER: dict[str, Any] = {
@@ -30,6 +32,13 @@ OTHER: dict[str, Any] = {
     "keep_stale_roi": True,
     "one_shot": True,
     "mask_every_click": True,
+    "brs_mode": "f-BRS-B",
+    "brs_after_clicks": 2,
+    "brs_max_evaluations": 10,
+    "brs_iou_change": 0.001,
+    "brs_deadline_ms": 500,
+    "brs_wrapping_squares": True,
+    "brs_keep_features": True,
 }
 
 
@@ -59,11 +68,24 @@ def test_equal_options_have_equal_texts() -> None:
         ("threshold", 1.5),
         ("zoom_threshold", -1),
         ("recompute_iou", 2),
+        ("brs_mode", "BRS"),
+        ("brs_after_clicks", -1),
+        ("brs_max_evaluations", 0),
+        ("brs_iou_change", 1.5),
+        ("brs_deadline_ms", -1),
     ],
 )
 def test_values_that_make_no_sense_are_named(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"the RITM option {name} is"):
         replace(RitmOptions(), **{name: value})
+
+
+def test_fbrs_has_the_same_options_with_defaults_of_its_own() -> None:
+    assert {field.name for field in fields(FbrsOptions)} == set(OTHER)
+    assert FbrsOptions().brs_mode == "f-BRS-B"
+    assert FbrsOptions().net_clicks_limit == CLICKS_LIMIT["f-BRS-B"] == 8
+    with pytest.raises(ValueError, match="the f-BRS option brs_mode is"):
+        FbrsOptions(brs_mode="B")  # type: ignore[arg-type]
 
 
 def test_faithful_options_are_the_published_evaluation() -> None:
