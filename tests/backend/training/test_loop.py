@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -368,6 +369,23 @@ def test_a_failure_of_the_data_is_raised_as_it_is(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidRequest, match="shard 3"):
         trained(replace(PLAIN, task=Failing), tmp_path)
+
+
+def test_ctrl_c_may_end_the_data_too(tmp_path: Path) -> None:
+    class Interrupted(ToyTask):
+        def batches(self, *arguments: Any) -> Iterator[ToyBatch]:
+            stream = super().batches(*arguments)
+            yield next(stream)
+            yield next(stream)
+            os.kill(os.getpid(), signal.SIGINT)
+            raise RuntimeError("DataLoader worker exited unexpectedly")
+
+    outcome = trained(replace(PLAIN, task=Interrupted), tmp_path)
+    assert outcome.step <= 2
+    assert outcome.sentence.startswith("Stopped by SIGINT after step")
+    assert trained(PLAIN, tmp_path).finished
+    trained(PLAIN, tmp_path.with_name("whole"))
+    assert same_state(tmp_path, tmp_path.with_name("whole"))
 
 
 @pytest.mark.slow
