@@ -71,17 +71,17 @@ def settings_of(recipe: Recipe) -> InteractiveSettings:
     return recipe.task.settings
 
 
-def four_blocks(name: str) -> nn.Module:
+def two_blocks(name: str) -> nn.Module:
     """SimpleClick at its full width, with the first blocks alone: all of them take too long."""
     config = SIMPLECLICK[name]
-    return SimpleClickNetwork(replace(config, shape=replace(config.shape, depth=4, side=224)))
+    return SimpleClickNetwork(replace(config, shape=replace(config.shape, depth=2, side=224)))
 
 
 def trial(name: str) -> Trial:
     """How a recipe is tried out; large networks learn at a lower rate, and some take longer."""
     recipe = INTERACTIVE[name]
     if name in SIMPLECLICK:
-        return Trial(recipe, partial(four_blocks, name), steps=10, rate=1e-4)
+        return Trial(recipe, partial(two_blocks, name), steps=10, rate=1e-4)
     if name == "clickattention-b3-s2":
         return Trial(recipe, partial(models.create, name), steps=14, rate=3e-4)
     if "hrnet32" in name:
