@@ -82,13 +82,15 @@ def read_annotations(path: Path) -> AnnotationFile:
         ) from error
 
 
-def find_pictures(file: AnnotationFile) -> dict[int, Path]:
+def find_pictures(file: AnnotationFile, beside: Sequence[Path] = ()) -> dict[int, Path]:
     """The files of the pictures that are there, by picture id, in the file's order.
 
     They are looked for beside the annotation file, beside its folder where that is one for
-    annotations, and in the folders there. Raises `InvalidRequest` where none is found.
+    annotations, and in the folders there; then in the same way beside the annotation files
+    `beside`. Raises `InvalidRequest` where none is found.
     """
-    roots = _roots(file.path)
+    places = [root for path in (file.path, *beside) for root in _roots(path)]
+    roots = list(dict.fromkeys(places))
     known: dict[Path, frozenset[str]] = {}
     found = {}
     for id_, picture in file.pictures.items():

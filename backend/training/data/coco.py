@@ -102,7 +102,7 @@ class AnnotatedFiles(Source):
         same: float = SAME,
         longest: int | None = None,
     ) -> None:
-        found = find_pictures(files[0])
+        found = find_pictures(files[0], [file.path for file in files[1:]])
         self.files = tuple(file.path for file in files)
         self.name, self.hierarchy, self.same, self.longest = name, hierarchy, same, longest
         annotated = [id_ for id_ in found if any(file.annotations.get(id_) for file in files)]

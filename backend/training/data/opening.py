@@ -103,12 +103,18 @@ def _open(path: Path, longest: int | None) -> Source:
 
 
 def _annotation_files(path: Path) -> list[Path]:
-    """The annotation files for training of a folder, or of its folder `annotations`."""
-    for folder in (path, path / "annotations"):
-        for patterns in (TRAINING_FILES, ANY_FILES):
-            found = sorted(file for pattern in patterns for file in folder.glob(pattern))
-            if found and not _shards_in(path):
-                return found
+    """The annotation files for training of a folder and of its folder `annotations`."""
+    if _shards_in(path):
+        return []
+    for patterns in (TRAINING_FILES, ANY_FILES):
+        found = [
+            file
+            for folder in (path, path / "annotations")
+            for pattern in patterns
+            for file in sorted(folder.glob(pattern))
+        ]
+        if found:
+            return found
     return []
 
 

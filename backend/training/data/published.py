@@ -1,4 +1,4 @@
-"""Sample settings of the published recipes, and of our own network.
+"""Sample settings of the published recipes.
 
 Sizes are height x width in pixels. RITM: Sofiiuk et al., 2021; f-BRS: Sofiiuk et al., CVPR 2020;
 FocalClick: Chen et al., CVPR 2022; ClickAttention: arXiv 2408.06021; SimpleClick: Liu et al.,

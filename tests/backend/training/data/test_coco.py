@@ -144,6 +144,20 @@ def test_pictures_that_are_not_there_are_left_out(
         open_sources([write_coco(annotations_of(root) / "x.json", [])])
 
 
+def test_lvis_finds_the_pictures_of_coco(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "COCO" / "images" / "train2017", 1)
+    write_coco(tmp_path / "COCO/annotations/instances_train2017.json", [annotation(1, PERSON)])
+    elsewhere = tmp_path / "far" / "lvis_v1_train.json"
+    write_lvis(elsewhere, [annotation(1, SHIRT)], pictures=(1,))
+    with pytest.raises(InvalidRequest, match="none of them lies beside it"):
+        open_sources([elsewhere])
+    assert len(open_sources([tmp_path / "COCO", elsewhere]).load(0).objects) == 2
+    inside = tmp_path / "COCO" / "lvis_v1_train.json"
+    elsewhere.rename(inside)
+    source = open_sources([tmp_path / "COCO"])
+    assert source.record(0).source == "coco_lvis" and len(source.load(0).objects) == 2
+
+
 def test_pictures_of_a_neighbouring_set_are_not_taken(tmp_path: Path) -> None:
     write_pictures(tmp_path / "mine" / "train2017", 1)
     write_pictures(tmp_path / "other", 2)
