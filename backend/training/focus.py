@@ -14,6 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from backend.training.losses import IGNORED
+
 Image = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int8]
 Mask = npt.NDArray[np.bool_]
@@ -42,8 +44,8 @@ TRIMAP_SCALE = 8
 class Focus:
     """The view of one sample, at the size of the sample itself.
 
-    `image` uint8 HxWx3, `labels` int8 HxW of 1 and 0, `trimap` bool HxW: near the boundary.
-    `region` is what it shows of the sample.
+    `image` uint8 HxWx3, `labels` int8 HxW of 1, 0 and -1 (unknown), `trimap` bool HxW: near the
+    boundary. `region` is what it shows of the sample.
     """
 
     image: Image
@@ -53,15 +55,17 @@ class Focus:
 
 
 def focus(image: Image, labels: Labels, random: np.random.Generator) -> Focus:
-    """A random view of the object in uint8 HxWx3 and int8 HxW (1 is the object)."""
+    """A random view of the object in uint8 HxWx3 and int8 HxW (1: object, -1: unknown)."""
     height, width = labels.shape
     mask = labels == 1
     region = random_region(mask, random)
     left, top, right, bottom = region
     part = np.s_[top:bottom, left:right]
+    seen = _resized(mask[part], (height, width))
+    unknown = _resized(labels[part] == IGNORED, (height, width)) & ~seen
     return Focus(
         cv2.resize(image[part], (width, height)).astype(np.uint8),
-        _resized(mask[part], (height, width)).astype(np.int8),
+        np.where(unknown, IGNORED, seen).astype(np.int8),
         _resized(trimap(mask)[part], (height, width)),
         region,
     )

@@ -98,7 +98,11 @@ def test_a_sample_seen_closely() -> None:
     left, top, right, bottom = seen.region
     share = (labels[top:bottom, left:right] == 1).mean()
     assert (seen.labels == 1).mean() == pytest.approx(share, abs=0.02)
-    assert set(np.unique(seen.labels)) <= {0, 1}
+    unknown = (labels[top:bottom, left:right] == -1).mean()
+    assert (seen.labels == -1).mean() == pytest.approx(unknown, abs=0.02)
+    whole = [focus(image, labels, np.random.default_rng(seed)) for seed in range(30)]
+    assert any((one.labels == -1).any() for one in whole)
+    assert all(set(np.unique(one.labels)) <= {-1, 0, 1} for one in whole)
 
 
 def test_specks_are_removed_and_other_labels_stay() -> None:
