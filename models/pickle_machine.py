@@ -25,6 +25,9 @@ MOST_OPERATIONS = 1_000_000
 
 LONGEST_INTEGER = 1 << 128
 
+DEEPEST_TUPLE = 32
+"""Tuples within tuples. Their hash is found by going down, and too deep ends the process."""
+
 
 class Refused(ValueError):
     """Bytes that are no pickle of plain values; the message says what was found."""
@@ -115,6 +118,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.marked: list[list[Any]] = []
         self.memo: dict[int | str, Any] = {}
+        self.depths: dict[int, int] = {}
 
     def step(self, name: str, argument: Any) -> None:
         """Do one operation. Raises Refused for an unknown or impossible one."""
@@ -182,12 +186,11 @@ class _Machine:
     def tuple_of(self, count: int) -> None:
         """TUPLE1, TUPLE2, TUPLE3."""
         values = [self.pop() for _ in range(count)]
-        self.stack.append(tuple(reversed(values)))
+        self._push_tuple(values[::-1])
 
     def tuple_marked(self, _: Any) -> None:
         """TUPLE."""
-        values = self.pop_marked()
-        self.stack.append(tuple(values))
+        self._push_tuple(self.pop_marked())
 
     def list_marked(self, _: Any) -> None:
         """LIST, and FROZENSET: the order of a set's members says nothing."""
@@ -262,6 +265,15 @@ class _Machine:
     def persistent(self, _: Any) -> None:
         """BINPERSID."""
         self.stack.append(self.rules.persistent(self.pop()))
+
+    def _push_tuple(self, values: list[Any]) -> None:
+        """A tuple. How deep each goes is kept by its address, which every new tuple renews."""
+        inside = (self.depths.get(id(value), 1) for value in values if isinstance(value, tuple))
+        depth = 1 + max(inside, default=0)
+        if depth > DEEPEST_TUPLE:
+            raise Refused("it nests tuples too deep")
+        self.stack.append(tuple(values))
+        self.depths[id(self.stack[-1])] = depth
 
     def _extend(self, values: list[Any]) -> None:
         target = self.top()

@@ -91,7 +91,7 @@ class _Storage:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A tensor described: a part of a storage, within it, no number of which is used twice."""
+    """A tensor described: a part of a storage, of no more numbers than that has."""
 
     storage: _Storage
     offset: int
@@ -118,8 +118,8 @@ def read(path: str | Path) -> Any:
 def check(path: str | Path) -> None:
     """Raise Refused where the pickles of a file are of absurd size or build, whatever they name.
 
-    `torch.load` guards what a pickle names, but not how long it runs, and a key made of tuples
-    within tuples ends the process. OSError where the file cannot be opened.
+    `torch.load` guards what a pickle names, but not how long it runs, and tuples deep within
+    tuples end the process where they are hashed. OSError where the file cannot be opened.
     """
     with Path(path).open("rb") as file:
         size = file.seek(0, io.SEEK_END)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.pickle_machine import Foreign, Refused, Rules, unpickled
+from models.pickle_machine import DEEPEST_TUPLE, Foreign, Refused, Rules, unpickled
 from tests.models.torch_files import number, program, text
 
 
@@ -141,9 +141,28 @@ def test_an_extension_registered_in_this_process_is_refused() -> None:
 
 
 def test_depth_costs_nothing() -> None:
-    for deep in (b"(" * 200_000 + b"t" * 200_000, b")" + b"\x85" * 400_000, b"]" * 9 + b"a" * 8):
-        value, _ = unpickled(program(deep), RULES)
-        assert isinstance(value, tuple | list)
+    value, _ = unpickled(program(b"]" * 200_000 + b"a" * 199_999), RULES)
+    assert isinstance(value, list)
+    value, _ = unpickled(program(b"(" * 200_000 + b"l" * 200_000), RULES)
+    assert isinstance(value, list)
+
+
+def test_tuples_within_tuples_are_bounded() -> None:
+    """To hash them takes as many frames as they are deep."""
+    value, _ = unpickled(program(b")" + b"\x85" * (DEEPEST_TUPLE - 1)), RULES)
+    assert isinstance(value, tuple)
+    for deep in (
+        b")" + b"\x85" * 400_000,
+        b"(" * 200_000 + b"t" * 200_000,
+        b"K\x00" + b"\x85" * 99,
+    ):
+        with pytest.raises(Refused, match="too deep"):
+            unpickled(program(deep), RULES)
+    # Many that lie side by side, made and dropped again, are no deep ones.
+    value, _ = unpickled(
+        program(b"K\x00\x85\x850" * 9999 + b"]" + b"(K\x00\x85\x85e" * 9999), RULES
+    )
+    assert len(value) == 9999
 
 
 def test_a_pickle_without_end_is_cut_off() -> None:

@@ -265,7 +265,11 @@ ABSURD = {
     "a text mentioned often": (
         b"](" + text("a" * 99_999) + b"q\x00" + b"h\x00" * 99 + b"e", "absurd size",
     ),
-    "a key made of tuples": (b"}" + b")" + b"\x85" * 300_000 + b"K\x01s", "neither texts nor"),
+    "a key made of tuples": (b"}" + b")\x85" + b"K\x01s", "neither texts nor"),
+    "a key that none can hash": (b"}" + b")" + b"\x85" * 300_000 + b"K\x01s", "too deep"),
+    "a member that none can hash": (
+        b"cbuiltins\nset\n](" + b")" + b"\x85" * 300_000 + b"e\x85R", "too deep",
+    ),
 }  # fmt: skip
 
 
