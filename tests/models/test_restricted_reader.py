@@ -358,6 +358,18 @@ def test_damaged_files_are_refused(tmp_path: Path, name: str) -> None:
         checkpoints.load(path)
 
 
+@pytest.mark.parametrize("member", ["data.pkl", "DATA.PKL"])
+def test_the_build_of_a_pickle_is_checked_before_any_reader(tmp_path: Path, member: str) -> None:
+    """These bytes end the process where `torch.load(weights_only=True)` is let at them."""
+    deep = program(b"}" + b")" + b"\x85" * 300_000 + b"K\x01s")
+    path = tmp_path / "net.pth"
+    path.write_bytes(torch_files.zipped(deep, {}).replace(b"data.pkl", member.encode()))
+    with pytest.raises(Refused, match="it nests tuples too deep"):
+        restricted_reader.check(path)
+    with pytest.raises(CheckpointError, match="it nests tuples too deep"):
+        checkpoints.load(path)
+
+
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "absent")
