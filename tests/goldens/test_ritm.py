@@ -5,8 +5,7 @@ Everything is read from case.json, so folders of other sizes, clicks and seeds s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,31 +14,22 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_pre_hook
+from torch import Tensor
 
 from models.clicks_encoding import DistMaps
-from models.prompts import Click, Prompt
 from models.resampling import resized
 from models.ritm import RitmConfig, RitmNetwork, RitmOptions, RitmSegmenter
 from models.ritm_config import CLASSES
-from models.segmenter import Prepared, Result
-from models.state import State
 from tests.goldens.cases import Case, cases, parametrize
+from tests.goldens.click_sequences import (
+    PROBABILITY,
+    assert_sequence,
+    options_of,
+    recorded_threads,
+    sequences,
+)
 
-PROBABILITY = 1e-3
-MASK_IOU = 0.999
-
-PREDICTOR = {"prob_thresh": "threshold", "with_flip": "flip"}
-ZOOM = {
-    "target_size": "zoom_target",
-    "skip_clicks": "skip_clicks",
-    "expansion_ratio": "expansion_ratio",
-    "min_crop_size": "min_crop_size",
-    "recompute_thresh_iou": "recompute_iou",
-    "prob_thresh": "zoom_threshold",
-}
-LIMITS = {"net_clicks_limit": "net_clicks_limit", "max_size": "max_size"}
+__all__ = ["recorded_threads"]
 
 
 def is_ritm(document: Mapping[str, Any]) -> bool:
@@ -50,29 +40,9 @@ def is_ritm(document: Mapping[str, Any]) -> bool:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     found = cases(metafunc.config, is_ritm)
     if "sequence" in metafunc.fixturenames:
-        pairs = [
-            (case, file)
-            for case in found
-            for file, entry in case.document["files"].items()
-            if "clicks_row_col_positive" in entry
-        ]
-        ids = [f"{case.name}-{file.removesuffix('.npz')}" for case, file in pairs]
-        parametrize(metafunc, "case,sequence", pairs, ids)
+        parametrize(metafunc, "case,sequence", *sequences(found))
     elif "case" in metafunc.fixturenames:
         parametrize(metafunc, "case", found)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def recorded_threads() -> Iterator[None]:
-    """As many threads as the outputs were recorded with.
-
-    Another number adds up in another order, and these networks, whose weights were never trained,
-    make of the last digit a thousandth within five clicks.
-    """
-    usual = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(usual)
 
 
 @lru_cache(maxsize=8)
@@ -152,101 +122,7 @@ def test_click_encoding(case: Case, disks: bool, whole_pixels: bool) -> None:
     assert np.abs(maps - wanted).max() <= tolerance
 
 
-def options_of(entry: Mapping[str, Any]) -> RitmOptions:
-    """The options that reproduce a recorded call of the original's get_predictor."""
-    kwargs = dict(entry["get_predictor_kwargs"])
-    zoom = kwargs.pop("zoom_in_params", {})
-    limits = kwargs.pop("predictor_params", None) or {}
-    chosen: dict[str, Any] = {"threshold": 0.49, "zoom_in": zoom is not None}
-    for names, given in ((PREDICTOR, kwargs), (ZOOM, zoom or {}), (LIMITS, limits)):
-        chosen.update({names[name]: value for name, value in given.items()})
-    return RitmOptions(
-        first_click_side=None,
-        fast_arithmetic=False,
-        full_size_state=True,
-        keep_stale_roi=True,
-        one_shot=bool(entry.get("oneshot")),
-        cpu_maps=bool(entry.get("cpu_dist_maps")),
-        cpu_maps_overrun=bool(entry.get("cpu_dist_maps")),
-        mask_every_click=entry.get("prev_mask") is not None,
-        **chosen,
-    )
-
-
-def steps_of(entry: Mapping[str, Any], mask: npt.NDArray[np.bool_] | None) -> list[Prompt]:
-    """One prompt per recorded answer."""
-    rows = entry["clicks_row_col_positive"]
-    clicks = tuple(Click(column, row, bool(positive)) for row, column, positive in rows)
-    return [Prompt(clicks[: call["click"] + 1], mask=mask) for call in entry["per_click"]]
-
-
-@contextmanager
-def recorded_points() -> Iterator[list[npt.NDArray[np.float32]]]:
-    """Every points tensor that a click encoder is given."""
-    seen: list[npt.NDArray[np.float32]] = []
-
-    def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if isinstance(module, DistMaps):
-            seen.append(inputs[0].numpy().copy())
-
-    handle = register_module_forward_pre_hook(hook)
-    try:
-        yield seen
-    finally:
-        handle.remove()
-
-
-def answer(
-    segmenter: RitmSegmenter, prepared: Prepared, prompt: Prompt, state: State | None
-) -> tuple[Result, list[npt.NDArray[np.float32]]]:
-    with recorded_points() as points:
-        result = segmenter.segment(prepared, prompt, state)
-    return result, points
-
-
-def assert_same_clicks(actual: npt.ArrayLike, wanted: npt.ArrayLike) -> None:
-    """Equal points tensors [B, 2P, 3], however many rows of padding they have."""
-    for seen, recorded in zip(clicks_in(actual), clicks_in(wanted), strict=True):
-        np.testing.assert_allclose(seen, recorded, rtol=0, atol=1e-3)
-
-
-def clicks_in(points: npt.ArrayLike) -> list[npt.NDArray[np.float32]]:
-    """The rows of each sign in each list that are clicks."""
-    lists = np.asarray(points, np.float32)
-    halves = lists.reshape(2 * len(lists), -1, 3)
-    return [half[half[:, :2].max(axis=1) >= 0] for half in halves]
-
-
-def mask_iou(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
-    union = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / union if union else 1.0
-
-
 def test_click_sequence(case: Case, sequence: str) -> None:
-    entry = case.document["files"][sequence]
-    if entry["mode"] != "NoBRS":
-        pytest.skip(f"{entry['mode']}: backpropagating refinement is not offered")
-    scene, recorded = case.arrays("image.npz"), case.arrays(sequence)
-    segmenter = RitmSegmenter(
-        loaded(case.folder), f"{case.name}@golden:0", "cpu", options_of(entry)
-    )
-    prepared = segmenter.prepare(scene["image"])
-    mask = scene["gt"] > 0 if segmenter.options.mask_every_click else None
-    count, height, width = recorded["shape"]
-    stride = round(height / recorded["prob"].shape[1])
-    state: State | None = None
-    prompts = steps_of(entry, mask)
-    assert len(prompts) == count
-    for index, (prompt, call) in enumerate(zip(prompts, entry["per_click"], strict=True)):
-        result, points = answer(segmenter, prepared, prompt, state)
-        state = result.state
-        assert state is not None
-        assert state.values["roi"] == call["roi"]
-        assert len(points) == call["net_calls"]
-        for seen, wanted in zip(points, call["points"], strict=True):
-            assert_same_clicks(seen, wanted)
-        difference = np.abs(result.probability[::stride, ::stride] - recorded["prob"][index])
-        assert difference.max() <= PROBABILITY, f"click {index}"
-        wanted_mask = np.unpackbits(recorded["mask049"][index], axis=1, count=width).astype(bool)
-        assert wanted_mask.shape == (height, width)
-        assert mask_iou(result.probability > 0.49, wanted_mask) >= MASK_IOU, f"click {index}"
+    options = options_of(case.document["files"][sequence], RitmOptions)
+    segmenter = RitmSegmenter(loaded(case.folder), f"{case.name}@golden:0", "cpu", options)
+    assert_sequence(case, sequence, segmenter)
