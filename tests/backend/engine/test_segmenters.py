@@ -17,9 +17,10 @@ from backend.errors import InvalidSettings, UnknownModelName, WeightsMissing
 from backend.prompt_record import PromptRecord
 from backend.sessions import Sessions
 from backend.settings import Settings
-from models import checkpoints
+from models import checkpoints, zoo
 from models.prompts import Click
 from tests.backend.conftest import encoded, scene
+from tests.models import registry
 
 
 @pytest.fixture
@@ -93,7 +94,17 @@ def test_missing_weights_say_what_to_type(make_settings: Callable[..., Settings]
             ask("mobilsam")
 
 
-@pytest.mark.parametrize("model", ["mobilesam", "ritm-hrnet18s"])
+QUICK = {"mobilesam", "ritm-hrnet18s", "focalclick-segformerb0-s1"}
+SET = {"MobileSAM": "input_side=256", "RITM": "first_click_side=96", "f-BRS": "first_click_side=96"}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+        for name in sorted(registry.smallest())
+    ],
+)
 def test_weights_in_the_store_are_served_as_the_settings_have_it(
     make_settings: Callable[..., Settings], model: str
 ) -> None:
@@ -107,9 +118,7 @@ def test_weights_in_the_store_are_served_as_the_settings_have_it(
     source = ZooSegmenters(settings)
     segmenter = source.load(model)
     assert segmenter.version == source.version(model) == added.version
-    assert ("input_side=256" if model == "mobilesam" else "first_click_side=96") in (
-        segmenter.settings
-    )
+    assert SET.get(zoo.architecture(model).system, "") in segmenter.settings
     store, sessions = PictureStore(MemoryBlobs(1 << 24)), Sessions(MemoryBlobs(1 << 26))
     image = store.put(encoded(scene(0, 96, 128)))
     engine = Engine(settings, store, sessions, source)
