@@ -22,6 +22,7 @@ import time
 from dataclasses import asdict, dataclass
 
 import psutil
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -68,6 +69,7 @@ def main() -> None:
         print(json.dumps(asdict(_measure(arguments.models[0], arguments.rounds, device))))
         return
     table = Table("model", "first click", "following", "p95", "work, first", "following", "memory")
+    table.box, table.columns[0].no_wrap = SIMPLE, True
     for name in arguments.models:
         found = _apart(name, arguments.rounds, device)
         if isinstance(found, str):
