@@ -38,10 +38,12 @@ def picture(seed: int = 0, height: int = 96, width: int = 128) -> Picture:
     return (smooth[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
 
 
-def calibrated(config: RitmConfig = TINY, seed: int = 0) -> RitmNetwork:
+def calibrated(
+    config: RitmConfig = TINY, seed: int = 0, kind: type[RitmNetwork] = RitmNetwork
+) -> RitmNetwork:
     """A network in eval mode whose norms have seen pictures and whose logits are about N(0, 3)."""
     torch.manual_seed(seed)
-    network = RitmNetwork(config)
+    network = kind(config)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None
