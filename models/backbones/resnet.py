@@ -1,12 +1,14 @@
-"""ResNet whose last two stages are dilated instead of strided, for dense prediction.
+"""ResNet: as published, and with dilated instead of strided last stages, for dense prediction.
 
-He et al., "Deep Residual Learning for Image Recognition", 2016; stems and dilation as in the
-GluonCV variants v1b (depth 34) and v1s (50 and 101), whose tensor names are kept.
+He et al., "Deep Residual Learning for Image Recognition", 2016. `ResNet` has stems and dilation of
+the GluonCV variants v1b (depth 34) and v1s (50 and 101), `PlainResNet` the stem of the paper; both
+keep the usual tensor names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -117,6 +119,55 @@ class ResNet(nn.Module):
         return low, high
 
 
+@dataclass(frozen=True)
+class StageShape:
+    """How a stage of `PlainResNet` looks: its stride, and the dilation of its 3x3 convolutions.
+
+    `first_dilation` is that of the first block's where it differs; None means half of the others.
+    """
+
+    stride: int = 1
+    dilation: int = 1
+    first_dilation: int | None = None
+
+
+class PlainResNet(nn.Module):
+    """ResNet with the paper's stem, a 7x7 convolution to 64 channels, and without its classifier.
+
+    There are as many stages as `shapes`; `channels` are their widths. `inputs` are the channels of
+    the picture and of what is stacked upon it.
+    """
+
+    def __init__(self, depth: int, shapes: Sequence[StageShape], inputs: int = 3) -> None:
+        super().__init__()
+        block, counts = BLOCKS[depth]
+        planes = [64 << index for index in range(len(shapes))]
+        self.channels = tuple(width * block.expansion for width in planes)
+        self.conv1 = nn.Conv2d(inputs, 64, 7, 2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        before = (64, *self.channels)
+        for index, shape in enumerate(shapes):
+            layer = stage(
+                block,
+                before[index],
+                planes[index],
+                counts[index],
+                stride=shape.stride,
+                dilation=shape.dilation,
+                first_dilation=shape.first_dilation,
+            )
+            self.add_module(f"layer{index + 1}", layer)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """[B, inputs, H, W] -> features of every stage, the first at stride 4."""
+        x = F.max_pool2d(F.relu_(self.bn1(self.conv1(x))), 3, 2, padding=1)
+        found = []
+        for index in range(len(self.channels)):
+            x = self.get_submodule(f"layer{index + 1}")(x)
+            found.append(x)
+        return found
+
+
 def deep_stem() -> nn.Sequential:
     """Three 3x3 convolutions in place of one 7x7: [B, 3, H, W] -> [B, 128, H/2, W/2]."""
     return nn.Sequential(
@@ -138,11 +189,13 @@ def stage(
     *,
     stride: int = 1,
     dilation: int = 1,
+    first_dilation: int | None = None,
 ) -> nn.Sequential:
     """`count` blocks; the first takes the stride, and half the dilation in its first 3x3."""
+    first = max(dilation // 2, 1) if first_dilation is None else first_dilation
 
     def blocks() -> Iterator[nn.Module]:
-        yield block(inputs, planes, stride, (max(dilation // 2, 1), dilation))
+        yield block(inputs, planes, stride, (first, dilation))
         for _ in range(count - 1):
             yield block(planes * block.expansion, planes, 1, (dilation, dilation))
 

@@ -10,6 +10,7 @@ of the same layout can be checked:
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,33 @@ class Case:
         arrays = golden_arrays(manifest)
         if overrides and self.has("overrides.npz"):
             arrays.update(self.arrays("overrides.npz"))
+        described = self.document.get("weights")
+        if overrides and isinstance(described, Mapping):
+            overridden(arrays, described.get("overrides", ()))
         return {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()}
+
+
+def overridden(arrays: Arrays, overrides: Iterable[Mapping[str, Any]]) -> None:
+    """Change weights in place as a case.json describes it.
+
+    Each entry names one `tensor` or all that a `pattern` is found in, and may limit itself to
+    ranges of output and of input channels; it multiplies and then adds, in float32.
+    """
+    for entry in overrides:
+        names = [
+            name
+            for name in arrays
+            if name == entry.get("tensor")
+            or ("pattern" in entry and re.search(entry["pattern"], name))
+        ]
+        ranges = [entry[key] for key in ("out_channels", "in_channels") if key in entry]
+        part = tuple(slice(*bounds) for bounds in ranges)
+        if "in_channels" in entry and "out_channels" not in entry:
+            part = (slice(None), *part)
+        assert names, f"{entry} is of no tensor"
+        for name in names:
+            arrays[name][part] *= np.float32(entry.get("multiply", 1))
+            arrays[name][part] += np.float32(entry.get("add", 0))
 
 
 def golden_array(name: str, shape: Sequence[int], dtype: str) -> npt.NDArray[Any]:
