@@ -85,8 +85,8 @@ def trial(name: str) -> Trial:
     if name == "clickattention-b3-s2":
         return Trial(recipe, partial(models.create, name), steps=14, rate=3e-4)
     if "hrnet32" in name:
-        return Trial(recipe, partial(models.create, name), steps=18, rate=5e-4)
-    steps = 18 if name in QUICK else 24 if name.startswith("focalclick-hrnet18s") else 14
+        return Trial(recipe, partial(models.create, name), steps=20, rate=5e-4)
+    steps = 28 if name.startswith("focalclick-hrnet18s") else 20
     return Trial(recipe, partial(models.create, name), steps)
 
 
