@@ -2,7 +2,7 @@
 
 Where the authors publish none, the first copy is trusted and its sha256 kept in a small file of
 the store, `<architecture>@<name>.sha256`, in the form of the program sha256sum. A later copy with
-another one is refused until a person deletes that file.
+another one is refused until a person deletes what is kept of the first.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def check(folder: Path, model: str, file: WeightsFile, digest: str | None) -> st
         raise InvalidRequest(
             f"this copy of {model} is not the one that came first: its sha256 is {digest[:12]}…"
             f" and was {first[:12]}…; the authors publish none, so nothing tells which one is"
-            f" right. Delete {kept} to trust this one, or choose another name with --name",
+            f" right. Delete {folder / model}.* to trust this one, or choose another name with"
+            " --name",
             field="file",
         )
     return None

@@ -282,6 +282,10 @@ def test_without_a_published_checksum_the_first_copy_counts(
     notes.clear()
     assert weights.pull(settings, MODEL, replace(fetcher, note=notes.append)) == found
     assert not any("checksum" in note for note in notes)
+    unchecked.files["/authors/weights.pt"] = buffer.getvalue()
+    for kept in (settings.data_dir / "weights").glob(f"{found.model}.*"):
+        kept.unlink()
+    assert weights.pull(settings, MODEL, fetcher).sha256 != found.sha256
 
 
 def test_a_shared_folder_is_told_with_the_line_to_type(
