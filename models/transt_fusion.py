@@ -76,14 +76,21 @@ class Attention(nn.Module):
 
         Keys that are `padded`, bool [B, M], are not looked at.
         """
-        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
-        heads = [
-            F.linear(tokens, weight, bias).unflatten(-1, (HEADS, -1)).transpose(1, 2)
-            for tokens, weight, bias in zip((query, key, value), weights, biases, strict=True)
-        ]
+        parts = zip(
+            (query, key, value),
+            self.in_proj_weight.chunk(3),
+            self.in_proj_bias.chunk(3),
+            strict=True,
+        )
+        queries, keys, values = (
+            F.linear(tokens, weight, bias).view(*tokens.shape[:2], HEADS, -1).transpose(1, 2)
+            for tokens, weight, bias in parts
+        )
         seen = None if padded is None else ~padded[:, None, None, :]
         dropped = DROPOUT if self.training else 0.0
-        found = F.scaled_dot_product_attention(*heads, attn_mask=seen, dropout_p=dropped)
+        found = F.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=seen, dropout_p=dropped
+        )
         mixed: Tensor = self.out_proj(found.transpose(1, 2).flatten(-2))
         return mixed
 

@@ -6,7 +6,7 @@ load strictly.
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,8 @@ class Body(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, 3, H, W] -> [B, 1024, H/8, W/8]."""
-        return cast(PlainResNet, self.body)(images)[-1]
+        stages: list[Tensor] = self.body(images)
+        return stages[-1]
 
 
 class TransTNetwork(nn.Module):
@@ -80,12 +81,12 @@ class TransTNetwork(nn.Module):
         return len(self.featurefusion_network.encoder.layers)
 
     def encode(self, images: Tensor) -> Tensor:
-        """[B, 3, H, W] -> projected features [B, 256, H/8, W/8]: all that matching needs of them."""
+        """[B, 3, H, W] -> projected features [B, 256, H/8, W/8]: all that matching needs."""
         projected: Tensor = self.input_proj(self.backbone(images))
         return projected
 
     def match(self, template: Tensor, search: Tensor) -> Found:
-        """Find the template [B, 256, h, w] in the search region [B, 256, H, W], as `encode` gives."""
+        """Find the template [B, 256, h, w] in the search region [B, 256, H, W], both encoded."""
         grids = [_grid(features) for features in (template, search)]
         tokens = Pair(template.flatten(2).mT, search.flatten(2).mT)
         decoded = self.featurefusion_network(tokens, *grids)
