@@ -120,7 +120,7 @@ class ContextBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as `x`, [B, C, H, W]."""
         x = x + self.place(x)
-        batch, dim, height, width = x.shape
+        batch, dim = x.shape[:2]
         tokens = x.flatten(2).transpose(1, 2)
         qkv = self.qkv(self.norm(tokens)).view(batch, -1, 3, self.heads, dim // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)

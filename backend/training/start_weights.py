@@ -16,6 +16,7 @@ from torch.nn import functional
 from backend.errors import InvalidRequest
 from models import checkpoints
 from models.checkpoints import CheckpointError
+from models.restricted_reader import check
 
 POSITIONS = "pos_embed"
 """A tensor of this name may be stored for another size of picture."""
@@ -167,6 +168,7 @@ def _tensors(file: Path) -> Mapping[str, Tensor] | None:
     except SafetensorError:
         pass
     try:
+        check(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception:
         return None
