@@ -10,7 +10,9 @@ import typer
 
 def label(
     *,
-    data: Annotated[list[Path], typer.Option(metavar="PATH", help="Pictures, annotated or not.")],
+    data: Annotated[
+        list[Path], typer.Option(metavar="PATH", help="Pictures, as train takes them.")
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for the tar shards.")],
     side: Annotated[
         int, typer.Option(min=64, help="What MobileSAM sees of a picture's long side.")
