@@ -102,7 +102,10 @@ class WholePicture(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, h, w] -> [B, 256, h, w]."""
-        return cast(Tensor, super().forward(x)).expand(-1, -1, *x.shape[-2:])
+        mean = x
+        for layer in self:
+            mean = layer(mean)
+        return mean.expand(-1, -1, *x.shape[-2:])
 
 
 def bilinear(x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:

@@ -18,6 +18,7 @@ from models.recognition import (
     focalclick,
     mobilesam,
     ritm,
+    s2m,
     simpleclick,
     unsupported,
 )
@@ -33,6 +34,7 @@ SYSTEMS: tuple[Callable[[OpenedFile], Recognised | None], ...] = (
     focalclick.recognise,
     clickattention.recognise,
     simpleclick.recognise,
+    s2m.recognise,
 )
 """Asked in this order. What is known and not implemented comes first: it is refused by name."""
 
@@ -61,13 +63,16 @@ def recognised(content: object, name: str) -> Recognised:
 def opened(content: object, name: str) -> OpenedFile:
     """A file's tensors and configuration. Raises CheckpointError where it has another form.
 
-    Two forms are known: a flat table of tensors, and the pair `state_dict` and `config`.
+    Three forms are known: a flat table of tensors, the pair `state_dict` and `config`, and a
+    `network` beside the optimiser that trains it.
     """
     if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
         kind = "several models" if isinstance(content, list | tuple) else type(content).__name__
         raise CheckpointError(f"{name} holds {kind}, not the weights of one network")
     if {"state_dict", "config"} <= content.keys():
         return _with_config(content["state_dict"], content["config"], name)
+    if {"network", "optimizer"} <= content.keys() and isinstance(content["network"], Mapping):
+        content = content["network"]
     if not _is_state_dict(content):
         raise CheckpointError(
             f"{name} holds neither a flat table of tensors nor the pair state_dict and"
