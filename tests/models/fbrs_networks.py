@@ -18,4 +18,4 @@ VERSION = "fbrs-tiny@random:000000000000"
 def tiny_segmenter(**options: Any) -> RitmSegmenter:
     """A quick segmenter: zoomed-in crops of 64 pixels, few evaluations."""
     options = {"zoom_target": 64, "min_crop_size": 24, "brs_max_evaluations": 4, **options}
-    return RitmSegmenter(calibrated(TINY, 0, FbrsNetwork), VERSION, "cpu", FbrsOptions(**options))
+    return RitmSegmenter(calibrated(TINY, 1, FbrsNetwork), VERSION, "cpu", FbrsOptions(**options))

@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from models import fbrs
+from models import fbrs, ritm_refinement
 from models.brs_options import BrsMode
 from models.prompts import Click, Prompt
-from models.ritm_predictor import RitmSegmenter
+from models.ritm_predictor import LONGEST_MAP_SIDE, RitmSegmenter
 from models.segmenter import Query, Result, replay
-from models.state import MAX_STATE_BYTES
+from models.state import MAX_STATE_BYTES, State
 from tests.models.fbrs_networks import tiny_segmenter
 from tests.models.ritm_networks import picture
 from tests.models.ritm_networks import tiny_segmenter as tiny_ritm
 from tests.models.test_ritm_predictor import PROMPT, contents, same, walk
 
 MODES: tuple[BrsMode, ...] = ("RGB-BRS", "DistMap-BRS", "f-BRS-A", "f-BRS-B", "f-BRS-C")
+ON_RITM = ("DistMap-BRS", "f-BRS-B")
 PIXELS = ("RGB-BRS", "DistMap-BRS")
 FAITHFUL: dict[str, Any] = {
     "fast_arithmetic": False,
@@ -33,16 +34,18 @@ FAITHFUL: dict[str, Any] = {
 
 def segmenters(mode: BrsMode, **options: Any) -> list[RitmSegmenter]:
     options = {"brs_mode": mode, "brs_iou_change": 0.0, **options}
-    return [tiny_segmenter(**options), tiny_ritm(brs_max_evaluations=4, **options)]
+    on_ritm = [tiny_ritm(brs_max_evaluations=3, **options)] if mode in ON_RITM else []
+    return [tiny_segmenter(**options), *on_ritm]
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("options", [{}, FAITHFUL], ids=["served", "faithful"])
 def test_remembered_is_replayed_bit_for_bit(mode: BrsMode, options: dict[str, Any]) -> None:
-    for segmenter in segmenters(mode, net_clicks_limit=3, **options):
+    prompt = PROMPT.first(4)
+    for segmenter in segmenters(mode, net_clicks_limit=2, **options):
         prepared = segmenter.prepare(picture(5))
-        remembered = walk(segmenter, prepared, PROMPT, through_bytes=True)
-        assert same(remembered, replay(segmenter, prepared, PROMPT))
+        remembered = walk(segmenter, prepared, prompt, through_bytes=True)
+        assert same(remembered, replay(segmenter, prepared, prompt))
         assert not any(result.aborted for result in remembered)
 
 
@@ -104,21 +107,27 @@ def test_correction_of_pixels_is_dropped_with_its_crop() -> None:
 
 
 @pytest.mark.parametrize("mode", PIXELS)
-def test_large_correction_is_not_remembered(mode: BrsMode) -> None:
+def test_large_correction_is_not_remembered(monkeypatch: pytest.MonkeyPatch, mode: BrsMode) -> None:
+    monkeypatch.setattr(ritm_refinement, "MOST_PIXEL_BYTES", 5 * 96 * 128)
     segmenter = tiny_segmenter(brs_mode=mode, brs_max_evaluations=1, zoom_in=False)
-    prepared = segmenter.prepare(picture(5, 700, 720))
-    state = segmenter.segment(prepared, PROMPT).state
+    state = segmenter.segment(segmenter.prepare(picture(5)), PROMPT).state
     assert state is not None
     assert ("x" in state.arrays) == (mode == "DistMap-BRS")
-    assert len(state.to_bytes()) < MAX_STATE_BYTES
+
+
+def test_largest_state_is_within_the_limit() -> None:
+    pixels = np.zeros(ritm_refinement.MOST_PIXEL_BYTES // 2, np.float16)
+    shown = np.zeros((LONGEST_MAP_SIDE, LONGEST_MAP_SIDE), np.float16)
+    assert State("a", "b", {"x": pixels, "previous": shown}).to_bytes()
 
 
 def test_state_of_other_options_does_no_harm() -> None:
     prepared = tiny_segmenter().prepare(picture(5))
-    for before in MODES:
-        state = walk(tiny_segmenter(brs_mode=before), prepared, PROMPT.first(3))[-1].state
-        for after in MODES:
-            result = tiny_segmenter(brs_mode=after).segment(prepared, PROMPT, state)
+    for before, after in (("RGB-BRS", "f-BRS-C"), ("f-BRS-B", "DistMap-BRS"), MODES[-2:]):
+        options: dict[str, Any] = {"brs_mode": before, "brs_iou_change": 0.0}
+        state = walk(tiny_segmenter(**options), prepared, PROMPT.first(3))[-1].state
+        for mode in (before, after):
+            result = tiny_segmenter(brs_mode=mode).segment(prepared, PROMPT, state)
             assert np.isfinite(result.values).all()
 
 
