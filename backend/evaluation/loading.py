@@ -24,6 +24,7 @@ OPTIONS: Mapping[str, str] = {
     "FocalClick": "models.focalclick_options",
     "ClickAttention": "models.clickattention_options",
     "SimpleClick": "models.simpleclick_options",
+    "S2M": "models.s2m_options",
 }
 """The modules whose `FAITHFUL` are the options of a system's published evaluation."""
 

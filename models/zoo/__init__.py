@@ -10,9 +10,10 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
-from models.zoo import clickattention, fbrs, focalclick, mobilesam, ritm, simpleclick
+from models.zoo import clickattention, fbrs, focalclick, mobilesam, ritm, s2m, simpleclick, transt
 from models.zoo.entries import (
     PROMPTS,
+    USES,
     Architecture,
     PackagedFile,
     Published,
@@ -23,6 +24,7 @@ from models.zoo.entries import (
 __all__ = [
     "ARCHITECTURES",
     "PROMPTS",
+    "SEGMENTERS",
     "WEIGHTS_NAME",
     "Architecture",
     "PackagedFile",
@@ -31,6 +33,7 @@ __all__ = [
     "WeightsFile",
     "architecture",
     "parse",
+    "segmenting",
     "table",
 ]
 
@@ -59,8 +62,15 @@ ARCHITECTURES: Mapping[str, Architecture] = table(
         *focalclick.ENTRIES,
         *clickattention.ENTRIES,
         *simpleclick.ENTRIES,
+        *s2m.ENTRIES,
+        *transt.ENTRIES,
     ]
 )
+
+SEGMENTERS: Mapping[str, Architecture] = {
+    name: entry for name, entry in ARCHITECTURES.items() if entry.task == "segment"
+}
+"""Those that answer prompts with masks, and so can be offered to annotators' smart tools."""
 
 
 def architecture(name: str) -> Architecture:
@@ -70,6 +80,16 @@ def architecture(name: str) -> Architecture:
     near = difflib.get_close_matches(name.lower(), ARCHITECTURES, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(ARCHITECTURES)}"
     raise UnknownModel(f"no model is called {name!r}; {hint}")
+
+
+def segmenting(model: str) -> tuple[Architecture, str | None]:
+    """`parse` for a name that has to be a segmenter's. Raises UnknownModel."""
+    entry, weights = parse(model)
+    if entry.task != "segment":
+        raise UnknownModel(
+            f"{entry.name} is there to {USES[entry.task]}; a model that answers clicks is wanted"
+        )
+    return entry, weights
 
 
 def parse(model: str) -> tuple[Architecture, str | None]:

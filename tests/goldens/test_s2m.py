@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from models.padding import border_to_multiple

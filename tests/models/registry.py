@@ -40,6 +40,8 @@ GOLDENS = {
     "simpleclick-vit-b": "simpleclick_vit_b/manifest.json",
     "simpleclick-vit-l": "manifests/simpleclick_vit_l.json",
     "simpleclick-vit-h": "manifests/simpleclick_vit_h.json",
+    "s2m": "s2m/manifest.json",
+    "transt": "transt/manifest.json",
 }
 """Where the manifests lie among the golden cases. S1 and S2 are one network, asked differently."""
 
@@ -50,14 +52,15 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "FocalClick": {"infer_size": 128},
     "ClickAttention": {"infer_size": 128},
     "SimpleClick": {"input_side": 224},
+    "S2M": {"picture_side": 128},
 }
 """Options under which a system is quick; all other systems are so already."""
 
 
 def smallest() -> set[str]:
-    """The name with the fewest values of every system."""
+    """The name with the fewest values of every system of segmenters."""
     by_system: dict[str, zoo.Architecture] = {}
-    for entry in zoo.ARCHITECTURES.values():
+    for entry in zoo.SEGMENTERS.values():
         least = by_system.setdefault(entry.system, entry)
         if entry.parameters < least.parameters:
             by_system[entry.system] = entry
@@ -97,5 +100,7 @@ def forward(entry: zoo.Architecture) -> tuple[nn.Module, Tensor]:
     network = entry.network()
     if entry.name == "maskloop":
         return network, network(image, torch.rand(2, 4, side, side)).logits
+    if entry.system == "S2M":
+        return network, network(torch.cat([image, torch.rand(2, 3, side, side)], dim=1))
     clicks = torch.tensor([[[40.0, 50.0, 0.0], [-1.0, -1.0, -1.0]]] * 2)
     return network, network(image, clicks).instances

@@ -7,8 +7,10 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 
 from models import zoo
+from models.transt import network_of
 from models.zoo.entries import clicks_per_object
 
 NAMES = [
@@ -32,6 +34,8 @@ NAMES = [
     "simpleclick-vit-b",
     "simpleclick-vit-l",
     "simpleclick-vit-h",
+    "s2m",
+    "transt",
 ]
 SETS = {"grabcut", "berkeley", "sbd", "davis", "voc", "coco_mval", "davis585"}
 
@@ -55,7 +59,7 @@ def test_every_entry_is_complete(entry: zoo.Architecture) -> None:
     assert entry.weights_file() is entry.weights[0]
 
 
-@pytest.mark.parametrize("entry", zoo.ARCHITECTURES.values(), ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", zoo.SEGMENTERS.values(), ids=lambda entry: entry.name)
 def test_published_numbers_are_clicks_on_known_sets_each_told_once(entry: zoo.Architecture) -> None:
     for file in entry.weights:
         told = [(number.dataset, number.metric, number.mode) for number in file.published]
@@ -80,10 +84,21 @@ def test_more_clicks_are_needed_for_a_better_mask() -> None:
 
 
 def test_size_agrees_with_the_parameters() -> None:
-    for entry in zoo.ARCHITECTURES.values():
+    for entry in zoo.SEGMENTERS.values():
         for file in entry.weights:
             if file.mebibytes is not None:
                 assert file.mebibytes == pytest.approx(entry.mebibytes, rel=0.03)
+
+
+def test_the_networks_of_a_tracker_differ_in_size() -> None:
+    entry = zoo.architecture("transt")
+    sizes = [file.mebibytes for file in entry.weights]
+    assert sizes[0] == pytest.approx(entry.mebibytes, rel=0.01)
+    for layers, size in zip((4, 2), sizes, strict=True):
+        with torch.device("meta"):
+            network = network_of("transt", {"layers": layers})
+        values = sum(tensor.numel() for tensor in network.state_dict().values())
+        assert size == pytest.approx(values * 4 / 2**20, rel=0.01)
 
 
 def test_a_row_of_a_table_has_a_value_for_each_column() -> None:
@@ -123,6 +138,17 @@ def test_parse_refuses_names_that_could_be_paths(wrong: str) -> None:
 def test_unpublished_weights_are_refused_with_the_published_ones() -> None:
     with pytest.raises(zoo.UnknownModel, match="ritm-hrnet18@coco-lvis, ritm-hrnet18@sbd"):
         zoo.architecture("ritm-hrnet18").weights_file("voc")
+
+
+def test_a_network_is_asked_for_what_it_is_for_alone() -> None:
+    assert zoo.ARCHITECTURES.keys() - zoo.SEGMENTERS.keys() >= {"transt"}
+    with pytest.raises(zoo.UnknownModel, match="transt is there to track boxes through video"):
+        zoo.architecture("transt").segmenter()
+    with pytest.raises(zoo.UnknownModel, match="mobilesam is there to segment objects by clicks"):
+        zoo.architecture("mobilesam").tracker()
+    with pytest.raises(zoo.UnknownModel, match="a model that answers clicks is wanted"):
+        zoo.segmenting("transt@n4")
+    assert zoo.segmenting("ritm-hrnet18@sbd")[1] == "sbd"
 
 
 def test_a_name_given_twice_is_refused() -> None:
