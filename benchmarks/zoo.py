@@ -59,7 +59,7 @@ class Measured:
 def main() -> None:
     """Measure one model after the other and print; one alone as JSON."""
     parser = argparse.ArgumentParser(description="Time and memory of every model.")
-    parser.add_argument("models", nargs="*", default=list(zoo.ARCHITECTURES), metavar="MODEL")
+    parser.add_argument("models", nargs="*", default=list(zoo.SEGMENTERS), metavar="MODEL")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default=load().device)
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from models.tracker import Tracker
+
 __all__ = [
     "Box",
     "Click",
@@ -33,6 +35,7 @@ __all__ = [
     "picture_id",
     "replay",
     "segmenter",
+    "tracker",
 ]
 
 
@@ -59,3 +62,15 @@ def segmenter(
     from models.zoo import architecture
 
     return architecture(name).segmenter(weights=weights, device=device, **options)
+
+
+def tracker(
+    name: str, *, weights: str | Path | None = None, device: str = "cpu", **options: Any
+) -> Tracker:
+    """A ready tracker: the network of `name` with the weights file `weights` on `device`.
+
+    Arguments and errors are those of `segmenter`.
+    """
+    from models.zoo import architecture
+
+    return architecture(name).tracker(weights=weights, device=device, **options)

@@ -20,7 +20,7 @@ def cvat_functions(
     gpu: Annotated[
         bool, typer.Option("--gpu", help="function-gpu.yaml in place of function.yaml.")
     ] = False,
-    every: Annotated[bool, typer.Option("--all", help="Every published model.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every published segmenter.")] = False,
 ) -> None:
     """Write a nuclio function of CVAT for every model offered to the tools."""
     from backend.errors import InvalidRequest, UnknownModelName
@@ -33,7 +33,7 @@ def cvat_functions(
     if every:
         models = [
             f"{entry.name}@{file.name}"
-            for entry in zoo.ARCHITECTURES.values()
+            for entry in zoo.SEGMENTERS.values()
             for file in entry.weights
         ]
     try:

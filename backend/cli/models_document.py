@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from models import zoo
-from models.zoo import Architecture, Published, WeightsFile
+from models.zoo import Architecture, Published, WeightsFile, transt
 from models.zoo.entries import CORRECTING
 
 SETS = {
@@ -22,9 +22,11 @@ SETS = {
 
 
 def tables() -> str:
-    """Both tables, each under its heading."""
-    entries = list(zoo.ARCHITECTURES.values())
-    parts = ["## All models", *_models(entries), "", "## Published clicks", *_published(entries)]
+    """All tables, each under its heading."""
+    entries = zoo.ARCHITECTURES.values()
+    parts = ["## All models", *_models(entries), "", "## Published clicks"]
+    parts += [*_published(zoo.SEGMENTERS.values()), "", "## Published tracking"]
+    parts += _tracking(entry for entry in entries if entry.task == "track")
     return "\n".join(parts)
 
 
@@ -57,6 +59,19 @@ def _published(entries: Iterable[Architecture]) -> Iterator[str]:
             rows = groupby(file.published, key=lambda number: (number.mode, number.told_by))
             for (mode, told_by), numbers in rows:
                 yield _row(f"{entry.name}@{file.name}", mode, told_by, list(numbers))
+
+
+def _tracking(entries: Iterable[Architecture]) -> Iterator[str]:
+    """One row a file: how well boxes were followed, in percent."""
+    heads = [f"{title} {metric.upper()}" for title, metric in transt.SETS.values()]
+    yield ""
+    yield f"| model | {' | '.join(heads)} |"
+    yield f"|---|{'---|' * len(heads)}"
+    for entry in entries:
+        for file in entry.weights:
+            values = {number.dataset: f"{number.value:.1f}" for number in file.published}
+            cells = [values.get(dataset, "") for dataset in transt.SETS]
+            yield f"| `{entry.name}@{file.name}` | {' | '.join(cells)} |"
 
 
 def _row(model: str, mode: str, told_by: str, numbers: list[Published]) -> str:

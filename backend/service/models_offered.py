@@ -19,10 +19,10 @@ def offer(status: ModelStatus) -> ModelOffer:
 
 
 def check_names(offered: Sequence[str]) -> None:
-    """Raise InvalidSettings for an offered model that the zoo does not have."""
+    """Raise InvalidSettings for an offered model that the zoo does not have as a segmenter."""
     for name in offered:
         try:
-            zoo.parse(name)
+            zoo.segmenting(name)
         except zoo.UnknownModel as error:
             raise InvalidSettings(f"MASKLOOP_MODEL or MASKLOOP_MODELS: {error}") from None
 

@@ -20,6 +20,7 @@ from models.recognition import (
     ritm,
     s2m,
     simpleclick,
+    transt,
     unsupported,
 )
 from models.recognition.opened import CheckpointError, OpenedFile, Recognised, some
@@ -35,6 +36,7 @@ SYSTEMS: tuple[Callable[[OpenedFile], Recognised | None], ...] = (
     clickattention.recognise,
     simpleclick.recognise,
     s2m.recognise,
+    transt.recognise,
 )
 """Asked in this order. What is known and not implemented comes first: it is refused by name."""
 
@@ -63,8 +65,8 @@ def recognised(content: object, name: str) -> Recognised:
 def opened(content: object, name: str) -> OpenedFile:
     """A file's tensors and configuration. Raises CheckpointError where it has another form.
 
-    Three forms are known: a flat table of tensors, the pair `state_dict` and `config`, and a
-    `network` beside the optimiser that trains it.
+    Four forms are known: a flat table of tensors, the pair `state_dict` and `config`, a `network`
+    beside the optimiser that trains it, and PyTracking's container.
     """
     if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
         kind = "several models" if isinstance(content, list | tuple) else type(content).__name__
@@ -73,6 +75,7 @@ def opened(content: object, name: str) -> OpenedFile:
         return _with_config(content["state_dict"], content["config"], name)
     if {"network", "optimizer"} <= content.keys() and isinstance(content["network"], Mapping):
         content = content["network"]
+    content = transt.unwrapped(content) or content
     if not _is_state_dict(content):
         raise CheckpointError(
             f"{name} holds neither a flat table of tensors nor the pair state_dict and"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from models.segmenter import Segmenter
+    from models.tracker import Tracker
+
+Task = Literal["segment", "track", "propagate"]
+"""What a network is for: masks of prompts, boxes through frames, or masks through frames."""
 
 PROMPTS = ("clicks", "box", "scribbles", "mask")
 """The kinds of prompt that there are. Networks that know only clicks get the others placed as
@@ -20,6 +24,14 @@ clicks and as a previous mask."""
 
 CORRECTING = "from an initial mask"
 """The `mode` of published numbers where the annotator corrects a mask that the set brings along."""
+
+
+USES: Mapping[Task, str] = {
+    "segment": "segment objects by clicks",
+    "track": "track boxes through video",
+    "propagate": "carry masks through video",
+}
+"""The tasks in words, for sentences."""
 
 
 class UnknownModel(ValueError):
@@ -44,7 +56,7 @@ class PackagedFile:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One number from a table: `metric` on `dataset`, `noc@90` on `grabcut` say.
+    """One number from a table: `metric` on `dataset`, `noc@90` on `grabcut` say, or `auc`.
 
     `mode` says how the model was run where the table has several ways, `told_by` whose table it
     is where that is not the authors' own.
@@ -96,10 +108,11 @@ class WeightsFile:
 class Architecture:
     """One network of one system.
 
-    `module` holds `network(name)` and `segmenter(name, weights, device, **options)`. `prompts`
-    are the kinds of prompt answered, `input` says what the network sees of a picture, and
-    `parameters` counts the values in the authors' file, batch-norm statistics included. `source`
-    is the paper, `home` the authors' repository. The first of `weights` is the default.
+    `module` holds `network(name)` and, by its `task`, `segmenter(name, weights, device, **options)`
+    or `tracker` with the same arguments. `prompts` are the kinds of prompt answered, `input` says
+    what the network sees of a picture, and `parameters` counts the values in the authors' file,
+    batch-norm statistics included. `source` is the paper, `home` the authors' repository. The
+    first of `weights` is the default.
     """
 
     name: str
@@ -112,6 +125,7 @@ class Architecture:
     source: str
     home: str
     weights: tuple[WeightsFile, ...]
+    task: Task = "segment"
 
     @property
     def mebibytes(self) -> float:
@@ -127,10 +141,32 @@ class Architecture:
     def segmenter(
         self, weights: str | Path | None = None, device: str = "cpu", **options: Any
     ) -> Segmenter:
-        """A ready segmenter; see `models.segmenter` (the function) for the arguments."""
+        """A ready segmenter; see `models.segmenter` (the function) for the arguments.
+
+        Raises UnknownModel for a network that is for something else.
+        """
+        self._require("segment")
         module = importlib.import_module(self.module)
         segmenter: Segmenter = module.segmenter(self.name, weights, device, **options)
         return segmenter
+
+    def tracker(
+        self, weights: str | Path | None = None, device: str = "cpu", **options: Any
+    ) -> Tracker:
+        """A ready tracker; see `models.tracker` (the function) for the arguments.
+
+        Raises UnknownModel for a network that is for something else.
+        """
+        self._require("track")
+        module = importlib.import_module(self.module)
+        tracker: Tracker = module.tracker(self.name, weights, device, **options)
+        return tracker
+
+    def _require(self, task: Task) -> None:
+        if self.task != task:
+            raise UnknownModel(
+                f"{self.name} is there to {USES[self.task]}, and not to {USES[task]}"
+            )
 
     def weights_file(self, name: str | None = None) -> WeightsFile:
         """The authors' file called `name`, the default one for None. Raises UnknownModel."""

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALLEST = registry.smallest()
 EVERY = [
     pytest.param(name, marks=() if name in SMALLEST else pytest.mark.slow)
-    for name in zoo.ARCHITECTURES
+    for name in zoo.SEGMENTERS
 ]
 INSIDE, BESIDE = Click(300.5, 240.5), Click(20.0, 30.0, positive=False)
 BOX: Box = (200.0, 120.0, 420.0, 360.0)

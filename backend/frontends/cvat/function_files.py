@@ -46,7 +46,7 @@ def of_model(model: str, settings: tuple[tuple[str, str], ...] = ()) -> Function
     Weights that cannot be fetched without a person are expected beside the code: under the
     authors' name for them, or the model's, which is that of the file in the weights store.
     """
-    entry, name = zoo.parse(model)
+    entry, name = zoo.segmenting(model)
     file = next((file for file in entry.weights if name in (None, file.name)), None)
     if file is not None and file.shipped:
         return FunctionFile(model, entry.prompts, "verify", None, settings)

@@ -34,11 +34,21 @@ def test_every_file_is_listed_with_its_licences() -> None:
         assert row[5:] == [file.licence_code, file.licence_weights]
 
 
+def published(task: str) -> list[float]:
+    return [
+        number.value for entry, file in FILES for number in file.published if entry.task == task
+    ]
+
+
 def test_every_published_number_is_in_its_table() -> None:
     cells = [cell for row in rows("Published clicks") for cell in row[1:-1]]
     numbers = [part for cell in cells for part in cell.split("/") if part not in ("", "-")]
-    published = [f"{number.value:.2f}" for _, file in FILES for number in file.published]
-    assert sorted(numbers) == sorted(published)
+    assert sorted(numbers) == sorted(f"{value:.2f}" for value in published("segment"))
+
+
+def test_every_published_number_of_a_tracker_is_in_its_table() -> None:
+    cells = [cell for row in rows("Published tracking") for cell in row[1:]]
+    assert sorted(cells) == sorted(f"{value:.1f}" for value in published("track"))
 
 
 def test_whose_number_it_is_and_how_it_was_taken_is_said() -> None:

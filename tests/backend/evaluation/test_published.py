@@ -97,7 +97,7 @@ def test_folders_are_known_by_name(name: str, known: str | None) -> None:
 
 
 def test_every_published_set_can_be_compared() -> None:
-    files = [file for entry in zoo.ARCHITECTURES.values() for file in entry.weights]
+    files = [file for entry in zoo.SEGMENTERS.values() for file in entry.weights]
     assert {number.dataset for file in files for number in file.published} <= SETS.keys()
 
 

@@ -17,7 +17,7 @@ from models import zoo
 
 ROOT = Path(__file__).parents[4]
 MODELS = [
-    f"{entry.name}@{file.name}" for entry in zoo.ARCHITECTURES.values() for file in entry.weights
+    f"{entry.name}@{file.name}" for entry in zoo.SEGMENTERS.values() for file in entry.weights
 ]
 
 

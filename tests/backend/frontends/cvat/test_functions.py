@@ -24,7 +24,7 @@ def offer(name: str, problem: str | None = None) -> ModelOffer:
 def every_model() -> list[str]:
     return [
         name
-        for architecture in zoo.ARCHITECTURES.values()
+        for architecture in zoo.SEGMENTERS.values()
         for name in (
             architecture.name,
             *(f"{architecture.name}@{file.name}" for file in architecture.weights),
