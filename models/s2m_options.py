@@ -15,8 +15,8 @@ class S2mOptions:
     Size. The long side of what the network sees is limited to `picture_side` (None: the picture
     as it is). Strokes are drawn at that size, so they are equally wide on every picture.
 
-    Strokes are `stroke_width` pixels wide; with `dot_at_start` each begins with a disc of
-    `dot_radius`, which is also what a click is.
+    Strokes have OpenCV's `stroke_thickness`, of which 3 is five pixels wide; with `dot_at_start`
+    each begins with a disc of `dot_radius`, which is also what a click is.
 
     Previous mask. An initial mask is the previous mask, 0 or 1 or, with `soft_previous`, with the
     shades that shrinking gives it. With `feedback` each answer is the previous mask of the next
@@ -36,7 +36,7 @@ class S2mOptions:
     """
 
     picture_side: int | None = 800
-    stroke_width: int = 3
+    stroke_thickness: int = 3
     dot_radius: int = 3
     dot_at_start: bool = True
     soft_previous: bool = False
@@ -51,7 +51,7 @@ class S2mOptions:
         side = self.picture_side
         good = side is None or side >= LEAST_SIDE
         self._require("picture_side", good, f"None or >= {LEAST_SIDE}")
-        self._require("stroke_width", 1 <= self.stroke_width <= 255, "within 1..255")
+        self._require("stroke_thickness", 1 <= self.stroke_thickness <= 255, "within 1..255")
         self._require("dot_radius", 0 <= self.dot_radius <= 255, "within 0..255")
         self._require("threshold", 0 <= self.threshold <= 1, "within 0..1")
         self._require("box_margin", self.box_margin >= 0, ">= 0")

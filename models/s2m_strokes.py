@@ -58,7 +58,7 @@ def draw(
     if pixels and options.dot_at_start:
         cv2.circle(plane, pixels[0], options.dot_radius, value, thickness=-1)
     for start, end in itertools.pairwise(pixels):
-        cv2.line(plane, start, end, value, thickness=options.stroke_width)
+        cv2.line(plane, start, end, value, thickness=options.stroke_thickness)
 
 
 def draw_dot(
