@@ -4,6 +4,10 @@
     prepared = segmenter.prepare(image)
     result = segmenter.segment(prepared, Prompt(clicks=(Click(120, 80),)))
 
+    tracker = models.tracker("transt")
+    state = tracker.start(frames[0], (40.0, 60.0, 120.0, 140.0))
+    found = tracker.track(frames[1], state)
+
 Importing this package does not import torch; the first network does.
 """
 
@@ -14,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 from models.prompts import Box, Click, Prompt, Scribble
 from models.segmenter import Prepared, Result, Segmenter, picture_id, replay
 from models.state import State
+from models.tracker import StateRefused, Tracked, Tracker, TrackState
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import nn
-
-    from models.tracker import Tracker
 
 __all__ = [
     "Box",
@@ -31,6 +34,10 @@ __all__ = [
     "Scribble",
     "Segmenter",
     "State",
+    "StateRefused",
+    "TrackState",
+    "Tracked",
+    "Tracker",
     "create",
     "picture_id",
     "replay",

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -170,7 +169,9 @@ def numbers(values: Mapping[str, Any], name: str, count: int) -> tuple[float, ..
 
 
 def _text(picture: Image) -> str:
-    """A picture as PNG in base64."""
+    """A picture as PNG in base64. OpenCV is imported where it is needed: it takes its time."""
+    import cv2
+
     done, data = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
     assert done  # noqa: S101 - any uint8 picture can be written
     return base64.b64encode(data.tobytes()).decode("ascii")
@@ -185,6 +186,8 @@ def _picture(text: object) -> Image:
     sides = [int.from_bytes(data[at : at + 4], "big") for at in (16, 20)]
     if not data.startswith(PNG_MAGIC) or not all(0 < side <= LONGEST_SIDE for side in sides):
         raise StateRefused("the tracker's state holds a damaged picture; start again")
+    import cv2
+
     found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if found is None or [found.shape[1], found.shape[0]] != sides:
         raise StateRefused("the tracker's state holds a damaged picture; start again")

@@ -69,6 +69,7 @@ class Attention(nn.Module):
         self.in_proj_weight = nn.Parameter(torch.empty(3 * WIDTH, WIDTH))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * WIDTH))
         self.out_proj = nn.Linear(WIDTH, WIDTH)
+        nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, padded: Tensor | None) -> Tensor:
