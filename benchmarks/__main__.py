@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 PARTS = ("segmenters", "queueing", "cvat")
-KNOWN = (*PARTS, "zoo", "codecs", "ritm", "mobilesam")
+KNOWN = (*PARTS, "zoo", "codecs", "ritm", "mobilesam", "tracking")
 
 
 def main() -> None:
