@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -38,9 +39,6 @@ from models.transt_options import SEARCH_SIDE, TEMPLATE_SIDE, TransTOptions
 TEMPLATE = "template"
 
 CELLS = SEARCH_SIDE // STRIDE
-
-CPU_PASS, LONGEST_PASS = 4, 32
-"""Search regions in one pass; on a CPU more take longer each."""
 
 CACHE_BYTES = 64 << 20
 """Of remembered template features: those of 256 objects."""
@@ -84,15 +82,14 @@ class TransTTracker(Tracker):
         options: TransTOptions | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        self.options = options or TransTOptions()
+        self.device = torch.device(device)
+        self.options = (options or TransTOptions()).resolved(self.device.type)
         self.version = version
         self.settings = self.options.text
-        self.device = torch.device(device)
         fast = self.options.fast_arithmetic
         own = channels_last(folded(network)) if fast else copy.deepcopy(network).eval()
         self._layout = torch.channels_last if fast else torch.contiguous_format
         self._network = own.requires_grad_(False).to(self.device)
-        self._longest_pass = CPU_PASS if self.device.type == "cpu" else LONGEST_PASS
         self._window = hann_window(CELLS)
         self._features: OrderedDict[str, Tensor] = OrderedDict()
         self._cache_bytes = cache_bytes
@@ -100,7 +97,7 @@ class TransTTracker(Tracker):
     def start(self, image: Image, box: Box) -> TrackState:
         """Cut out the template around `box`. Nothing is computed from it yet."""
         centre, size = centred(checked_box(box, checked_image(image)))
-        colour = tuple(float(value) for value in image.mean(axis=(0, 1)))
+        colour = mean_colour(image)
         side = window_side(size, self.options.template_context)
         template = window(image, centre, side, TEMPLATE_SIDE, colour)
         return _Memory(centre, size, colour).state(self.version, template)
@@ -108,9 +105,11 @@ class TransTTracker(Tracker):
     def track_batch(self, steps: Sequence[Step]) -> list[Tracked]:
         """Find all objects, a few search regions in each pass of the network."""
         memories = [self._recalled(step) for step in steps]
+        together = self.options.objects_per_pass
+        assert together is not None  # noqa: S101 - resolved above
         found: list[Tracked] = []
-        for start in range(0, len(steps), self._longest_pass):
-            part = slice(start, start + self._longest_pass)
+        for start in range(0, len(steps), together):
+            part = slice(start, start + together)
             found.extend(self._passed(steps[part], memories[part]))
         return found
 
@@ -171,6 +170,12 @@ class TransTTracker(Tracker):
         after = _Memory(centre, size, memory.colour)
         state = after.state(self.version, step.state.pictures[TEMPLATE])
         return Tracked(box_at(centre, size), state, float(scores[best]))
+
+
+def mean_colour(image: Image) -> tuple[float, ...]:
+    """The mean of each channel of uint8 [H, W, 3]. Sums of whole numbers are exact."""
+    pixels = image.shape[0] * image.shape[1]
+    return tuple(total / pixels for total in cv2.sumElems(image)[:3])
 
 
 def hann_window(cells: int) -> Tensor:

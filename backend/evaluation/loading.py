@@ -10,7 +10,7 @@ from typing import Any
 
 from backend import weights
 from backend.engine.segmenters import ZooSegmenters, choose_device, served_options
-from backend.errors import InvalidRequest
+from backend.errors import InvalidRequest, UnknownModelName
 from backend.evaluation.datasets import DataSet
 from backend.settings import Settings
 from models import zoo
@@ -50,7 +50,11 @@ def load(
     with what to type, `InvalidSettings` for a device that is not there, and `InvalidRequest` for
     an option that the system does not have.
     """
-    system = zoo.architecture(weights.installed(settings, model).architecture).system
+    architecture = weights.installed(settings, model).architecture
+    try:
+        system = zoo.segmenting(architecture)[0].system
+    except zoo.UnknownModel as error:
+        raise UnknownModelName(str(error), field="model") from None
     chosen = served_options(system, settings)
     if faithful:
         chosen = faithful_options(system, dataset)

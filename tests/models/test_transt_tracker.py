@@ -90,12 +90,15 @@ def test_the_state_is_small_json_and_only_numbers_beside_the_template() -> None:
 
 
 def test_many_objects_on_many_frames_in_one_batch_are_as_one_by_one() -> None:
-    own = tracker(fast_arithmetic=False)
+    own = tracker(fast_arithmetic=False, objects_per_pass=4)
     steps = [
         Step(frame(index % 3 + 1), own.start(frame(0), box))
         for index, box in enumerate((BOX, OTHER, (3.0, 2.0, 30.0, 40.0), BOX, OTHER))
     ]
+    passes = []
+    own._network.class_embed.register_forward_hook(lambda _, seen, __: passes.append(len(seen[0])))
     together = own.track_batch(steps)
+    assert passes == [4, 1]
     alone = [own.track(step.image, step.state) for step in steps]
     assert len(together) == 5
     for one, other in zip(together, alone, strict=True):
@@ -104,6 +107,18 @@ def test_many_objects_on_many_frames_in_one_batch_are_as_one_by_one() -> None:
     assert own.track_batch([]) == []
     many = own.track_many(frame(1), [step.state for step in steps[:2]])
     assert many[0].box == pytest.approx(alone[0].box, abs=1e-2)
+
+
+def test_company_changes_nothing_on_a_cpu() -> None:
+    own = tracker()
+    states = [own.start(frame(0), box) for box in (BOX, OTHER)]
+    together = own.track_many(frame(1), states)
+    assert [text(found) for found in together] == [
+        text(own.track(frame(1), state)) for state in states
+    ]
+    assert "objects_per_pass=1" in own.settings
+    assert TransTOptions().resolved("cuda").objects_per_pass == 32
+    assert TransTOptions(objects_per_pass=3).resolved("cpu").objects_per_pass == 3
 
 
 def test_fast_arithmetic_changes_next_to_nothing() -> None:
@@ -235,6 +250,7 @@ def test_options_that_mean_nothing_are_refused() -> None:
         {"search_context": 0.5},
         {"least_side": 0},
         {"channels": "gbr"},
+        {"objects_per_pass": 0},
     ):
         with pytest.raises(ValueError, match="the TransT option"):
             TransTOptions(**wrong)  # type: ignore[arg-type]
