@@ -22,7 +22,7 @@ from models.brs_options import BrsMode
 PREFIX = "MASKLOOP_"
 Names = Annotated[tuple[str, ...], NoDecode]
 MEGABYTE = 1 << 20
-MODEL_FIELDS = ("mobilesam_input", "first_click_side", "brs_mode", "flip")
+MODEL_FIELDS = ("mobilesam_input", "first_click_side", "brs_mode", "brs_deadline_ms", "flip")
 """The settings that models are built with."""
 
 
@@ -82,6 +82,12 @@ class Settings(BaseSettings):
         None,
         description="Refinement of f-BRS and RITM: NoBRS, RGB-BRS, DistMap-BRS, f-BRS-A, f-BRS-B "
         "or f-BRS-C; by default f-BRS-B for f-BRS and NoBRS for RITM.",
+    )
+    brs_deadline_ms: float | None = Field(
+        None,
+        gt=0,
+        description="Ends a refinement after so long, with the best it has, and the answer says "
+        "so; by default only a number of passes does, and answers never depend on the clock.",
     )
     flip: bool | None = Field(
         None,

@@ -74,6 +74,7 @@ class Segmented:
     picture_id: str
     score: float | None
     remembered: int
+    aborted: bool = False
 
 
 class Engine:
@@ -150,7 +151,9 @@ class Engine:
         score = None if result.score is None else float(result.score)
         if score is not None and not math.isfinite(score):
             score = None
-        return Segmented(mask, segmenter.version, prepared.picture, score, remembered)
+        return Segmented(
+            mask, segmenter.version, prepared.picture, score, remembered, result.aborted
+        )
 
     def _walk(
         self, question: Question, segmenter: Segmenter, prepared: Prepared, prompt: Prompt

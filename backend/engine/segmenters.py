@@ -85,6 +85,8 @@ def served_options(system: str, settings: Settings) -> dict[str, Any]:
         if settings.brs_mode is not None:
             options["brs_mode"] = settings.brs_mode
             options["net_clicks_limit"] = CLICKS_LIMIT[settings.brs_mode]
+        if settings.brs_deadline_ms is not None:
+            options["brs_deadline_ms"] = settings.brs_deadline_ms
     if system == "S2M":
         options["picture_side"] = settings.first_click_side
     if system in MIRRORING and settings.flip is not None:

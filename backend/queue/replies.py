@@ -34,6 +34,7 @@ class Replies:
             "picture_id": outcome.picture_id,
             "score": outcome.score,
             "remembered": outcome.remembered,
+            "aborted": outcome.aborted,
         }
         pipeline = self._client.pipeline()
         pipeline.set(self._keys.mask(job_id), outcome.mask.to_bytes(), px=KEPT_MS)
@@ -62,6 +63,7 @@ class Replies:
             body["picture_id"],
             body["score"],
             body["remembered"],
+            body["aborted"],
         )
 
     def _push(self, pipeline: Any, job_id: str, body: dict[str, Any]) -> None:

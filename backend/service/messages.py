@@ -57,7 +57,8 @@ class Answer:
 
     `version` is the model version id, `score` the network's own estimate of the mask's IoU (None
     where it gives none), `remembered` how many steps of the prompt had been answered before and
-    `milliseconds` the time from the request's arrival to its answer.
+    `milliseconds` the time from the request's arrival to its answer. With `aborted` a refinement
+    ran out of the time that the settings give it, and this is the best it had.
     """
 
     request_id: str
@@ -69,6 +70,7 @@ class Answer:
     score: float | None
     remembered: int
     milliseconds: float
+    aborted: bool = False
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,7 @@ class Service:
             score=outcome.score,
             remembered=outcome.remembered,
             milliseconds=self._milliseconds(started),
+            aborted=outcome.aborted,
         )
         self._record(task, answer.milliseconds, answer)
         return answer

@@ -187,6 +187,7 @@ class SegmentOutput(Output):
     score: float | None = Field(description="The network's own estimate of the IoU.")
     remembered: int = Field(description="Steps of the prompt that had been answered before.")
     milliseconds: float
+    aborted: bool = Field(description="A refinement ran out of time; this is the best it had.")
 
 
 class ModelOutput(Output):

@@ -32,6 +32,7 @@ def write(answer: Answer, form: MaskFormat, tolerance: float) -> flask.Response:
         score=answer.score,
         remembered=answer.remembered,
         milliseconds=round(answer.milliseconds, 1),
+        aborted=answer.aborted,
     )
     return flask.Response(body.model_dump_json(), mimetype="application/json")
 
@@ -42,6 +43,8 @@ def write_png(answer: Answer) -> flask.Response:
     response.headers["X-Object-Id"] = answer.object_id
     response.headers["X-Image-Id"] = answer.image_id
     response.headers["X-Model-Version"] = answer.version
+    if answer.aborted:
+        response.headers["X-Aborted"] = "true"
     return response
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -219,6 +220,16 @@ def test_scores_that_are_none_stay_none(bench: Bench) -> None:
 
     bench.source.segmenter = Unsure()
     assert bench.ask(bench.store.put(encoded(scene())), CLICKS[0]).score is None
+
+
+def test_an_answer_that_was_cut_short_says_so(bench: Bench) -> None:
+    class Hurried(Growing):
+        def _answer(self, query):  # type: ignore[no-untyped-def]
+            return replace(super()._answer(query), aborted=len(query.prompt.clicks) > 1)
+
+    bench.source.segmenter = Hurried()
+    image = bench.store.put(encoded(scene()))
+    assert [bench.ask(image, *CLICKS[:count]).aborted for count in (1, 2)] == [False, True]
 
 
 def test_a_segmenter_without_memory_is_remembered_as_such(bench: Bench) -> None:

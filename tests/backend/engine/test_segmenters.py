@@ -76,8 +76,16 @@ def test_settings_reach_the_segmenters(make_settings: Callable[..., Settings]) -
 def test_refinement_and_mirroring_reach_the_systems_that_have_them(
     make_settings: Callable[..., Settings],
 ) -> None:
-    settings = make_settings(brs_mode="RGB-BRS", flip=False, first_click_side=640)
-    refined = {"first_click_side": 640, "brs_mode": "RGB-BRS", "net_clicks_limit": 5, "flip": False}
+    settings = make_settings(
+        brs_mode="RGB-BRS", brs_deadline_ms=900, flip=False, first_click_side=640
+    )
+    refined = {
+        "first_click_side": 640,
+        "brs_mode": "RGB-BRS",
+        "net_clicks_limit": 5,
+        "brs_deadline_ms": 900,
+        "flip": False,
+    }
     assert served_options("f-BRS", settings) == served_options("RITM", settings) == refined
     assert served_options("SimpleClick", settings) == {"flip": False}
     assert served_options("FocalClick", settings) == {}

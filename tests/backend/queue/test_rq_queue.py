@@ -32,7 +32,7 @@ from models.prompts import Click, Prompt
 from tests.backend.conftest import RedisServer, Serve, encoded, scene
 from tests.backend.growing import GrowingSource
 
-OUTCOME = Segmented(Mask.of(np.eye(5, dtype=bool)), "m@w:1", "p" * 64, 0.75, 2)
+OUTCOME = Segmented(Mask.of(np.eye(5, dtype=bool)), "m@w:1", "p" * 64, 0.75, 2, aborted=True)
 
 
 def job(**values: Any) -> SegmentJob:
