@@ -29,6 +29,7 @@ from backend.training.interactive_data import (
     Samples,
     Sampling,
     batches,
+    joined,
 )
 from backend.training.loss_terms import TERMS
 from backend.training.recipe import Inputs, Recipe
@@ -110,7 +111,7 @@ class InteractiveTask(Task[InteractiveBatch]):
                 field="batch",
             )
         samples = Samples(self._source, self.settings.sampling, self._seed)
-        yield from batches(samples, start, share, self._workers)
+        yield from batches(samples, start, share, self._workers, joined)
 
     def _normalises_pooled(self) -> bool:
         """Whether a batch norm sees one value a picture and channel, in this process alone."""

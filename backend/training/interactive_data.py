@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -17,7 +17,7 @@ from backend.errors import InvalidImage, TrainingFailed
 from backend.training.data.sample import Sample, SampleSettings, sample
 from backend.training.data.source import Source
 from backend.training.focus import focus, without_specks
-from backend.training.task import Share
+from backend.training.task import Batch, Share
 
 MOST_TRIES = 64
 """Samples in a row that do not fit, after which the data are to blame."""
@@ -117,13 +117,22 @@ class Samples(Dataset[InteractiveBatch]):
         return InteractiveBatch(_image(drawn.image), truth, points, views)
 
 
-def batches(samples: Samples, start: int, share: Share, workers: int) -> Iterator[InteractiveBatch]:
-    """The share's batches from number `start` on, made by `workers` processes; 0: by this one."""
+def batches(
+    samples: Dataset[Batch],
+    start: int,
+    share: Share,
+    workers: int,
+    join: Callable[[Sequence[Batch]], Batch],
+) -> Iterator[Batch]:
+    """The share's batches from number `start` on, made by `workers` processes; 0: by this one.
+
+    `join` makes one batch of samples, each of which is a batch of one.
+    """
     loader = DataLoader(
         samples,
         batch_sampler=_Numbers(start, share),
         num_workers=workers,
-        collate_fn=joined,
+        collate_fn=join,
         worker_init_fn=_one_thread,
         # Its own generator: the global one belongs to the training step.
         generator=torch.Generator().manual_seed(0),

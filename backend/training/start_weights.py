@@ -21,7 +21,7 @@ from models.restricted_reader import check
 POSITIONS = "pos_embed"
 """A tensor of this name may be stored for another size of picture."""
 
-WRAPPERS = ("state_dict", "model")
+WRAPPERS = ("state_dict", "model", "model_state")
 """Keys under which files keep their tensors."""
 
 PREFIXES = ("module.", "model.")
@@ -76,7 +76,7 @@ def start_from(network: nn.Module, architecture: str, file: Path, backbone: Back
     try:
         checkpoint = checkpoints.load_for(architecture, file)
     except CheckpointError as error:
-        tensors = _tensors(file)
+        tensors = tensors_in(file)
         if tensors is None:
             raise InvalidRequest(str(error), field="weights") from None
         return _start_backbone(network, file, tensors, backbone, str(error))
@@ -159,7 +159,7 @@ def gluon_xavier(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def _tensors(file: Path) -> Mapping[str, Tensor] | None:
+def tensors_in(file: Path) -> Mapping[str, Tensor] | None:
     """The tensors of a file that is not one of our networks; None where it holds none."""
     content: Any
     try:

@@ -85,6 +85,19 @@ class Resize:
 
 
 @dataclass(frozen=True)
+class ShortSide:
+    """Scale both sides by one factor, so that the short one becomes `side`."""
+
+    side: int
+
+    def __call__(self, image: Image, layers: Layers, rng: np.random.Generator) -> Augmented:
+        """See `Augmentation`."""
+        factor = self.side / min(image.shape[:2])
+        height, width = (max(1, round(side * factor)) for side in image.shape[:2])
+        return resized(image, layers, height, width)
+
+
+@dataclass(frozen=True)
 class Pad:
     """Black around the picture, as much on either side, up to `height` x `width`.
 

@@ -12,6 +12,7 @@ from backend.training.recipes import (
     focalclick,
     maskloop,
     ritm,
+    s2m,
     simpleclick,
 )
 
@@ -34,6 +35,7 @@ RECIPES: Mapping[str, Recipe] = table(
         focalclick.RECIPES,
         clickattention.RECIPES,
         simpleclick.RECIPES,
+        s2m.RECIPES,
     )
 )
 """The recipes that `train --recipe NAME` knows; a name is that of the architecture, alone or with

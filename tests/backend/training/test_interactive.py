@@ -250,7 +250,8 @@ def test_worker_processes_make_the_same_batches(source: Pictures) -> None:
     samples = Samples(source, settings().sampling, 3)
     state = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
     alone, aside = (
-        list(itertools.islice(batches(samples, 5, Share(size=1), workers), 3)) for workers in (0, 1)
+        list(itertools.islice(batches(samples, 5, Share(size=1), workers, joined), 3))
+        for workers in (0, 1)
     )
     assert all(map(same, alone, aside))
     assert torch.equal(torch.get_rng_state(), state[0])
