@@ -35,7 +35,7 @@ class StateRefused(ValueError):
     """A state that is damaged, or of other weights or another schema; the message says which."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TrackState:
     """What the next frame needs from those before it.
 
