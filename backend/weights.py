@@ -2,6 +2,7 @@
 
 A model's weights are `weights/<architecture>@<name>.safetensors` with a small JSON record beside
 them that is written last: what has no record is not installed. Files never change in place.
+Weights that are shipped lie inside the program, and the table of models is their record.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+import models
 from backend import weights_trust
 from backend.errors import InvalidRequest, UnknownModelName, WeightsMissing
 from backend.settings import Settings
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from models.checkpoints import Checkpoint
 
 COMMAND = "python -m backend weights"
+
+SHIPPED = Path(models.__file__).parent / "weights"
+"""Weights that need no fetching: part of the program, and never written to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +93,16 @@ def stored(settings: Settings) -> list[InstalledWeights]:
     return [record for record in records if record is not None]
 
 
+def present(settings: Settings) -> list[InstalledWeights]:
+    """Everything that can be used at once: what is shipped, then what is stored."""
+    pairs = ((entry, file) for entry in zoo.ARCHITECTURES.values() for file in entry.weights)
+    shipped = (_shipped(entry.name, file.name) for entry, file in pairs)
+    return [*filter(None, shipped), *stored(settings)]
+
+
 def verify(settings: Settings) -> list[Verification]:
-    """Compare every stored file with the digest in its record."""
-    return [Verification(found.model, _problem(found)) for found in stored(settings)]
+    """Compare every file that can be used with the digest that is on record."""
+    return [Verification(found.model, _problem(found)) for found in present(settings)]
 
 
 def pull(settings: Settings, model: str, fetcher: Fetcher | None = None) -> InstalledWeights:
@@ -150,6 +162,8 @@ def add(
 
 def _by_hand(entry: zoo.Architecture, file: zoo.WeightsFile) -> str:
     """What a person does to get a file without this program, and the line to type then."""
+    if file.shipped:
+        return f"{entry.name}@{file.name} is part of this program; install the program again"
     size = f" ({file.mebibytes:.1f} MiB)" if file.mebibytes else ""
     what = file.file_name or f"the file of {entry.name}"
     line = f"{COMMAND} add {file.file_name or 'FILE'} --name {file.name}"
@@ -197,6 +211,9 @@ def _locked(settings: Settings, note: Note) -> FileLock:
 
 def _record(settings: Settings, architecture: str, name: str) -> InstalledWeights | None:
     """What the record of these weights says; None where it is absent, damaged or without file."""
+    shipped = _shipped(architecture, name)
+    if shipped is not None:
+        return shipped
     path = _folder(settings) / f"{architecture}@{name}.safetensors"
     try:
         record = json.loads(path.with_suffix(".json").read_text())
@@ -210,11 +227,25 @@ def _record(settings: Settings, architecture: str, name: str) -> InstalledWeight
         return None
 
 
+def _shipped(architecture: str, name: str) -> InstalledWeights | None:
+    """Weights of these names that came with the program."""
+    entry = zoo.ARCHITECTURES.get(architecture)
+    for file in entry.weights if entry else ():
+        if file.shipped and file.name == name:
+            path = SHIPPED / f"{architecture}@{name}.safetensors"
+            digest = str(file.sha256)
+            version = zoo.version_text(architecture, name, digest)
+            return InstalledWeights(path, version, digest, architecture, name, file.size or 0)
+    return None
+
+
 def _problem(found: InstalledWeights) -> str | None:
     from models import checkpoints
 
     if checkpoints.sha256(found.path) == found.sha256:
         return None
+    if found.path.parent == SHIPPED:
+        return f"{found.path} is not as it was shipped; install the program again"
     return f"{found.path} has changed since it was stored; type: {COMMAND} pull {found.model}"
 
 
@@ -242,7 +273,7 @@ def _store(settings: Settings, checkpoint: Checkpoint, name: str, note: Note) ->
         )
     fresh.replace(path)
     record = {
-        "version": checkpoints.version_text(checkpoint.architecture, name, digest),
+        "version": zoo.version_text(checkpoint.architecture, name, digest),
         "sha256": digest,
         "size": path.stat().st_size,
         "source": checkpoint.source,

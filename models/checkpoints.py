@@ -38,7 +38,6 @@ __all__ = [
     "sha256",
     "version_id",
     "version_of",
-    "version_text",
 ]
 
 HEADER = "maskloop"
@@ -127,12 +126,7 @@ def sha256(path: str | Path) -> str:
 
 def version_id(architecture: str, weights: str, path: str | Path) -> str:
     """The version id of the weights file at `path`, whose bytes are its identity."""
-    return version_text(architecture, weights, sha256(path))
-
-
-def version_text(architecture: str, weights: str, digest: str) -> str:
-    """`architecture@weights:` and the first 12 hex digits of the weights file's sha256."""
-    return f"{architecture}@{weights}:{digest[:12]}"
+    return zoo.version_text(architecture, weights, sha256(path))
 
 
 def name_from(path: str | Path) -> str:

@@ -20,7 +20,7 @@ class MaskloopOptions:
     the probability exceeds `threshold`.
     """
 
-    side: int = 448
+    side: int = 320
     expansion_ratio: float = 1.4
     min_crop_size: int = 48
     stretch: float = 2.0

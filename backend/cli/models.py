@@ -50,18 +50,18 @@ def rows(name: str | None = None) -> list[dict[str, Any]]:
     """
     from backend.errors import UnknownModelName
     from backend.settings import load
-    from backend.weights import stored
+    from backend.weights import present
     from models import zoo
 
     try:
         wanted, weights = zoo.parse(name) if name else (None, None)
     except zoo.UnknownModel as error:
         raise UnknownModelName(str(error), field="model") from None
-    present = stored(load())
+    usable = present(load())
     found = [
         row
         for entry in ([wanted] if wanted else zoo.ARCHITECTURES.values())
-        for row in _rows_of(entry, present)
+        for row in _rows_of(entry, usable)
         if weights in (None, row["weights"])
     ]
     if not found:
@@ -73,8 +73,8 @@ def rows(name: str | None = None) -> list[dict[str, Any]]:
     return found
 
 
-def _rows_of(entry: Architecture, present: Iterable[InstalledWeights]) -> list[dict[str, Any]]:
-    here = {stored.weights: stored for stored in present if stored.architecture == entry.name}
+def _rows_of(entry: Architecture, usable: Iterable[InstalledWeights]) -> list[dict[str, Any]]:
+    here = {stored.weights: stored for stored in usable if stored.architecture == entry.name}
     published = {file.name: file for file in entry.weights}
     return [
         _row(entry, name, published.get(name), here.get(name))

@@ -58,19 +58,21 @@ def list_() -> None:
     """Show what can be had, from where and on what terms, and what is installed."""
     with _sentences():
         found = rows()
-    table = Table(box=SIMPLE, padding=(0, 1), pad_edge=False)
-    for head in ("model", "MiB", "from", "installed", "licence: code; weights"):
-        table.add_column(head, no_wrap=not head.startswith("licence"))
+    table = Table(box=SIMPLE, padding=0, pad_edge=False)
+    for head in ("model", "MiB", "from", "installed", "code"):
+        table.add_column(head, no_wrap=True, min_width=len(head))
     for row in found:
-        licences = "; ".join(filter(None, (row["licence_code"], row["licence"])))
         table.add_row(
             row["model"],
             f"{row['mebibytes']:.0f}" if row["mebibytes"] else "?",
             _origin(row),
             (row["version"] or "no").rpartition(":")[2],
-            licences,
+            (row["licence_code"] or row["licence"]).partition(" ")[0],
         )
-    table.caption = f"folder: `{weights.COMMAND} pull NAME` says what to do by hand"
+    table.caption = (
+        f"folder: `{weights.COMMAND} pull NAME` says what to do by hand\n"
+        "code: its licence; `python -m backend models NAME` tells the terms of the weights"
+    )
     Console().print(table)
 
 
@@ -90,8 +92,6 @@ def verify() -> None:
         results = weights.verify(configuration.load())
     for result in results:
         typer.echo(f"{result.model}: {result.problem or 'intact'}")
-    if not results:
-        typer.echo("no weights are installed")
     if any(result.problem for result in results):
         raise typer.Exit(1)
 

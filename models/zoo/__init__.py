@@ -10,7 +10,17 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
-from models.zoo import clickattention, fbrs, focalclick, mobilesam, ritm, s2m, simpleclick, transt
+from models.zoo import (
+    clickattention,
+    fbrs,
+    focalclick,
+    maskloop,
+    mobilesam,
+    ritm,
+    s2m,
+    simpleclick,
+    transt,
+)
 from models.zoo.entries import (
     PROMPTS,
     USES,
@@ -19,6 +29,7 @@ from models.zoo.entries import (
     Published,
     UnknownModel,
     WeightsFile,
+    version_text,
 )
 
 __all__ = [
@@ -35,6 +46,7 @@ __all__ = [
     "parse",
     "segmenting",
     "table",
+    "version_text",
 ]
 
 WEIGHTS_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -56,6 +68,7 @@ def table(architectures: Iterable[Architecture]) -> Mapping[str, Architecture]:
 
 ARCHITECTURES: Mapping[str, Architecture] = table(
     [
+        *maskloop.ENTRIES,
         *mobilesam.ENTRIES,
         *ritm.ENTRIES,
         *fbrs.ENTRIES,

@@ -80,7 +80,7 @@ class WeightsFile:
     `mebibytes` is the size as published, `size` in bytes and `sha256` (hex) where they are known
     for certain; `unverified_sha256` is what a third party says, which is compared and never
     enforced. `trained_on` names the data in words. `shipped` files lie beside this program's own
-    code and need no fetching.
+    code, in `models/weights`, and need no fetching: `size` and `sha256` are those of that file.
     """
 
     name: str
@@ -177,6 +177,11 @@ class Architecture:
                 return file
         known = ", ".join(f"{self.name}@{file.name}" for file in self.weights)
         raise UnknownModel(f"{self.name} has no published weights {name!r}; there are {known}")
+
+
+def version_text(architecture: str, weights: str, digest: str) -> str:
+    """The version id of weights: the first 12 hex digits of their file's sha256 are part of it."""
+    return f"{architecture}@{weights}:{digest[:12]}"
 
 
 def clicks_per_object(

@@ -97,6 +97,11 @@ def asked(server: FileServer) -> list[str]:
     return [path for path, _ in server.asked]
 
 
+def problems(settings: Settings) -> dict[str, str | None]:
+    """What `verify` says of each model."""
+    return {result.model: result.problem for result in weights.verify(settings)}
+
+
 def test_nothing_is_installed_at_first(settings: Settings) -> None:
     with pytest.raises(WeightsMissing, match="type: python -m backend weights pull mobilesam"):
         weights.installed(settings, "mobilesam")
@@ -105,7 +110,7 @@ def test_nothing_is_installed_at_first(settings: Settings) -> None:
     with pytest.raises(WeightsMissing, match="weights add FILE --name mine"):
         weights.installed(settings, "mobilesam@mine")
     assert weights.stored(settings) == []
-    assert weights.verify(settings) == []
+    assert problems(settings) == {"maskloop@open": None}
 
 
 def test_an_unknown_model_is_told_the_near_ones(settings: Settings) -> None:
@@ -329,15 +334,13 @@ def test_a_changed_file_is_noticed_and_mended(
     settings: Settings, server: FileServer, fetcher: Fetcher
 ) -> None:
     found = weights.pull(settings, MODEL, fetcher)
-    assert [result.problem for result in weights.verify(settings)] == [None]
+    assert problems(settings)[found.model] is None
     data = bytearray(found.path.read_bytes())
     data[-1] ^= 1
     found.path.write_bytes(data)
-    (result,) = weights.verify(settings)
-    assert result.problem is not None
-    assert "weights pull mobilesam@sa-1b" in result.problem
+    assert "weights pull mobilesam@sa-1b" in str(problems(settings)[found.model])
     assert weights.pull(settings, MODEL, fetcher) == found
-    assert [result.problem for result in weights.verify(settings)] == [None]
+    assert problems(settings)[found.model] is None
 
 
 @pytest.mark.parametrize("damage", ["record", "absent", "short"])
@@ -429,3 +432,29 @@ def test_looking_for_weights_does_not_import_torch(settings: Settings) -> None:
     )
     command = [sys.executable, "-c", code, str(settings.data_dir)]
     assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_shipped_weights_are_there_at_once(settings: Settings) -> None:
+    found = weights.installed(settings, "maskloop")
+    assert found.path.parent == weights.SHIPPED
+    assert found.version == f"maskloop@open:{checkpoints.sha256(found.path)[:12]}"
+    assert found.size == found.path.stat().st_size
+    assert found in weights.present(settings)
+    assert found not in weights.stored(settings)
+    assert weights.pull(settings, "maskloop") == found
+    assert not list((settings.data_dir / "weights").glob("maskloop*"))
+
+
+def test_shipped_weights_that_changed_are_told_so(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "maskloop@open.safetensors"
+    data = bytearray((weights.SHIPPED / name).read_bytes())
+    data[-1] ^= 1
+    (tmp_path / name).write_bytes(data)
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path)
+    (result,) = weights.verify(settings)
+    assert result.problem is not None
+    assert "install the program again" in result.problem
+    with pytest.raises(WeightsMissing, match="install the program again"):
+        weights.pull(settings, "maskloop")

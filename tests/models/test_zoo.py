@@ -118,7 +118,7 @@ def test_a_wrong_name_is_told_the_near_ones(wrong: str, near: str) -> None:
 
 
 def test_a_strange_name_is_told_all() -> None:
-    with pytest.raises(zoo.UnknownModel, match="there are mobilesam, ritm-hrnet18s"):
+    with pytest.raises(zoo.UnknownModel, match="there are maskloop, mobilesam, ritm-hrnet18s"):
         zoo.architecture("zzz")
 
 
