@@ -25,7 +25,7 @@ from models.heads.segformer import FoldedSegFormerHead, SegFormerHead
 from models.merging import following
 from models.resampling import gathered, spread
 from models.scene import Scene, confinement, scene_of
-from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id
+from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id, require_picture
 from models.zoom import (
     Roi,
     Size,
@@ -104,10 +104,7 @@ class ClickAttentionSegmenter(Segmenter):
 
     def prepare(self, image: Image, picture: str | None = None) -> ClickAttentionPrepared:
         """Keep the picture, and stretch it to the network's size. Raises ValueError."""
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(
-                f"a picture is uint8 [H, W, 3]; this one is {image.dtype} {list(image.shape)}"
-            )
+        require_picture(image)
         own = torch.from_numpy(np.array(image, order="C", copy=True))
         size = (image.shape[0], image.shape[1])
         entire = _pixels(own, whole(size), self._size)

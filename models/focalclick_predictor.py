@@ -26,7 +26,7 @@ from models.focalclick_view import View, look, placed, within_input
 from models.merging import following
 from models.resampling import cropped
 from models.scene import Scene, confinement, scene_of
-from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id
+from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id, require_picture
 from models.zoom import Roi, Size, common, mask_roi, whole
 
 if TYPE_CHECKING:
@@ -97,10 +97,7 @@ class FocalClickSegmenter(Segmenter):
 
     def prepare(self, image: Image, picture: str | None = None) -> FocalClickPrepared:
         """Keep the picture, and shrink it for the first click. Raises ValueError."""
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(
-                f"a picture is uint8 [H, W, 3]; this one is {image.dtype} {list(image.shape)}"
-            )
+        require_picture(image)
         own = torch.from_numpy(np.array(image, order="C", copy=True))
         size = (image.shape[0], image.shape[1])
         first = cropped(own, whole(size), self._size)

@@ -25,7 +25,7 @@ from models.placement import box_within
 from models.prompt_maps import prompt_maps
 from models.prompts import Prompt
 from models.scene import clicks_within
-from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id
+from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id, require_picture
 from models.zoom import Pixel, Roi, mask_roi, whole
 
 __all__ = ["MaskloopOptions", "MaskloopPrepared", "MaskloopSegmenter", "network", "segmenter"]
@@ -78,10 +78,7 @@ class MaskloopSegmenter(Segmenter):
 
     def prepare(self, image: Image, picture: str | None = None) -> MaskloopPrepared:
         """Keep the picture and shrink it for the first look. Raises ValueError."""
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(
-                f"a picture is uint8 [H, W, 3]; this one is {image.dtype} {list(image.shape)}"
-            )
+        require_picture(image)
         own = np.array(image, order="C", copy=True)
         size = (image.shape[0], image.shape[1])
         overview = resampled(own, whole(size), self.options.side)

@@ -23,7 +23,7 @@ from models.placement import scribble_clicks
 from models.prompts import Box, Click
 from models.sam_choice import Evidence, choose, corrected, depth, lost
 from models.sam_frame import MASK_STRIDE, Frame, Logits
-from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id
+from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id, require_picture
 from models.state import State
 
 __all__ = [
@@ -87,10 +87,7 @@ class MobileSamSegmenter(Segmenter):
 
     def prepare(self, image: Image, picture: str | None = None) -> MobileSamPrepared:
         """Encode the picture. Raises ValueError for what is none, or is too narrow."""
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(
-                f"a picture is uint8 [H, W, 3]; this one is {image.dtype} {list(image.shape)}"
-            )
+        require_picture(image)
         size = (image.shape[0], image.shape[1])
         frame = Frame.of(size, self.options.input_side)
         pixels = torch.from_numpy(frame.network_input(image)).to(self.device)

@@ -22,7 +22,7 @@ from models.ritm_options import RitmOptions
 from models.ritm_refinement import basis_of, is_refined, keeps_features, left_by, limits, start
 from models.ritm_view import Basis, Memory, Refinement, View, anchored, look, look_again
 from models.scene import Scene, confinement, scene_of
-from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id
+from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id, require_picture
 from models.zoom import Roi, Size, common, limited_size, mask_roi, scaled_size, whole
 
 if TYPE_CHECKING:
@@ -93,10 +93,7 @@ class RitmSegmenter(Segmenter):
 
     def prepare(self, image: Image, picture: str | None = None) -> RitmPrepared:
         """Keep the picture, and shrink it for the first click. Raises ValueError."""
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(
-                f"a picture is uint8 [H, W, 3]; this one is {image.dtype} {list(image.shape)}"
-            )
+        require_picture(image)
         own = torch.from_numpy(np.array(image, order="C", copy=True))
         size = (image.shape[0], image.shape[1])
         shown = limited_size(

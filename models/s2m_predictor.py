@@ -20,7 +20,7 @@ from models.s2m_network import INPUTS, STRIDE
 from models.s2m_options import S2mOptions
 from models.s2m_strokes import Strokes, strokes_between, strokes_of
 from models.scene import confinement, scene_of
-from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id
+from models.segmenter import Image, Prepared, Query, Result, Segmenter, picture_id, require_picture
 from models.soft_aggregation import aggregated
 from models.state import State
 from models.zoom import Roi, Size, limited_size, whole
@@ -108,10 +108,7 @@ class S2mSegmenter(Segmenter):
 
     def prepare(self, image: Image, picture: str | None = None) -> S2mPrepared:
         """Shrink the picture to what the network sees. Raises ValueError."""
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(
-                f"a picture is uint8 [H, W, 3]; this one is {image.dtype} {list(image.shape)}"
-            )
+        require_picture(image)
         size = (image.shape[0], image.shape[1])
         shown = limited_size(size, self.options.picture_side)
         own = _resampled(np.array(image, order="C", copy=True), shown).astype(np.uint8)

@@ -25,6 +25,14 @@ def picture_id(image: Image) -> str:
     return digest.hexdigest()
 
 
+def require_picture(image: Image) -> None:
+    """Raise ValueError for what is no picture: uint8 HxWx3 with at least one pixel."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ValueError(
+            f"a picture is uint8 [H, W, 3]; this one is {image.dtype} {list(image.shape)}"
+        )
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What does not depend on the prompt, made once a picture and shared by all its objects.
